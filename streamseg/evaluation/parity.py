@@ -1,0 +1,440 @@
+"""Hold the model against stored numbers of the original FC-CLIP.
+
+A case is one picture, one list of classes and every intermediate result of the original on weights that anyone can
+rebuild (`fcclip/reference_weights.py`). The model is built by its spec, the weights are written as an official
+checkpoint and loaded through the same door as a user's, and what runs is what a user runs.
+
+Comparison is per query, by median and 95th percentile of each query's largest difference: a mask logit within rounding
+of zero may flip one bit of an attention or pooling mask, which moves that one query by far more than rounding, in the
+original against itself too.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..errors import ParityError
+from ..fcclip.backbone import BackboneFeatures
+from ..fcclip.classifier import class_logits, published_log_scores
+from ..fcclip.mask_decoder import QueryPredictions
+from ..fcclip.model import build_fcclip
+from ..fcclip.pixel_decoder import PixelFeatures
+from ..fcclip.reference_weights import write_reference_checkpoint
+from ..fcclip.spec import MODEL_SPECS, get_spec
+from ..fcclip.text import VILD_TEMPLATES
+from ..panoptic import (
+    Instances,
+    PanopticMap,
+    instance_inference,
+    panoptic_from_queries,
+    published_scores,
+    semantic_inference,
+)
+from ..preprocess import normalize_and_pad
+from ..queries import Queries
+from ..segmenter import Segmenter
+from ..vocabulary import Category, Vocabulary, seen_mask
+
+__all__ = ["Check", "GoldenCase", "Tolerance", "compare", "find_cases", "format_report", "run_parity"]
+
+Array = npt.NDArray[Any]
+
+FEATURES = ("stem", "res2", "res3", "res4", "res5", "clip_vis_dense")
+CONFIG_TO_MODEL = {"convnext_large": "fcclip-convnext-large", "convnext_base": "fcclip-convnext-base",
+                   "convnext_xxlarge": "fcclip-convnext-xxlarge", "rn50": "fcclip-r50", "rn101": "fcclip-r101",
+                   "rn50x4": "fcclip-r50x4", "rn50x16": "fcclip-r50x16", "rn50x64": "fcclip-r50x64"}
+# Where the original under other CPU kernels differs from itself by this much in its class logits, the weights make the
+# decoder chaotic, and only what comes before it can be compared.
+ILL_CONDITIONED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Largest allowed median, 95th percentile and maximum of the per-query (or per-value) differences."""
+
+    median: float | None = None
+    p95: float | None = None
+    maximum: float | None = None
+
+    def admits(self, median: float, p95: float, maximum: float) -> bool:
+        found = ((self.median, median), (self.p95, p95), (self.maximum, maximum))
+        return all(limit is None or value <= limit for limit, value in found)
+
+    def __str__(self) -> str:
+        parts = (("median", self.median), ("p95", self.p95), ("max", self.maximum))
+        return ", ".join(f"{name} <= {limit:g}" for name, limit in parts if limit is not None)
+
+
+SAMPLES = Tolerance(maximum=5e-4)
+TEXT = Tolerance(maximum=1e-5)
+EXACT = Tolerance(maximum=0.0)
+MASKS = Tolerance(median=5e-4, p95=2e-3)
+LOGITS = Tolerance(p95=5e-4)
+UNEQUAL_PIXELS = Tolerance(maximum=0.002)  # 99.8 % equal
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One stored tensor against ours."""
+
+    name: str
+    median: float
+    p95: float
+    maximum: float
+    tolerance: Tolerance | None  # None: shown, not judged
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.tolerance is None or self.tolerance.admits(self.median, self.p95, self.maximum)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenCase:
+    """One stored case: `facts` from its .json, `tensors` from its .npz."""
+
+    path: Path
+    facts: dict[str, Any]
+    tensors: dict[str, Array]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        return np.ascontiguousarray(self.tensors["image"])
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The case's classes; `category_id` in its segments is the position in the list."""
+        categories = tuple(
+            Category(position, tuple(entry["names"].replace(", ", ",").split(",")), bool(entry["isthing"]))
+            for position, entry in enumerate(self.facts["classes"])
+        )
+        return Vocabulary(self.name, categories)
+
+    @property
+    def model(self) -> str:
+        config = str(self.facts["config"])
+        name = CONFIG_TO_MODEL.get(config, config)
+        if name not in MODEL_SPECS:
+            raise ParityError(f"{self.path}: config {config!r} is no known model; name one with --model")
+        return name
+
+    @property
+    def ill_conditioned(self) -> bool:
+        return self.noise_floor("aux_pred_logits") > ILL_CONDITIONED
+
+    def noise_floor(self, tensor: str) -> float:
+        """Largest difference of the original from itself under other CPU kernels; 0 where it is not stored."""
+        for key, floors in self.facts.items():
+            if key.startswith("noise_floor_max") and isinstance(floors, dict):
+                return float(floors.get(tensor, 0.0))
+        return 0.0
+
+
+def find_cases(paths: Sequence[Path | str]) -> list[GoldenCase]:
+    """Read cases from .json or .npz files (either of the pair), names without suffix, or folders of them.
+
+    Raises:
+        ParityError: nothing there, half a pair, or not a case.
+    """
+    stems: dict[Path, None] = {}
+    for given in map(Path, paths):
+        if given.is_dir():
+            found = sorted(given.glob("*.npz"))
+            if not found:
+                raise ParityError(f"{given} holds no case: expected pairs NAME.npz and NAME.json")
+            stems.update(dict.fromkeys(path.with_suffix("") for path in found))
+        else:
+            stems[given.with_suffix("") if given.suffix in (".npz", ".json") else given] = None
+    return [_read_case(stem) for stem in stems]
+
+
+def run_parity(
+    case: GoldenCase,
+    *,
+    weights: Path | str | None = None,
+    model: str | None = None,
+    device: str = "cpu",
+    prepare: Callable[[Segmenter], Segmenter] | None = None,
+    checkpoints: Path | None = None,
+) -> list[Check]:
+    """Build, fill, run and compare.
+
+    Args:
+        case: what to compare with.
+        weights: an official checkpoint; None for the deterministic weights that the stored numbers were made with.
+        model: a model's name; None for the case's own.
+        device: where to run.
+        prepare: applied to the segmenter before it runs, e.g. `optimize`.
+        checkpoints: folder for the deterministic checkpoint, so that several cases share it; None for a temporary one.
+    """
+    segmenter = _load(get_spec(model or case.model).name, weights, device, checkpoints)
+    return list(compare(case, prepare(segmenter) if prepare else segmenter))
+
+
+@torch.inference_mode()
+def compare(case: GoldenCase, segmenter: Segmenter) -> Iterator[Check]:
+    """Run `segmenter` on the case and compare every tensor that it stores."""
+    run = _Run(case, segmenter)
+    stored = case.tensors
+    yield from _check_text(stored, run)
+    for name, ours in run.samples():
+        key = f"{name}_sample"
+        if key in stored:
+            # Where the original's own kernels disagree by more than the tolerance, agree as well as it does.
+            floor = 2 * case.noise_floor(key)
+            tolerance = Tolerance(maximum=max(5e-4, floor))
+            yield _check(key, stored[key] - _sampled(ours, case.facts[name]["stride"]), tolerance)
+    if case.ill_conditioned:
+        yield Check("decoder and later", 0, 0, 0, None, "the original disagrees with itself here: not compared")
+        return
+    yield from _check_stages(stored, case.facts, run)
+    yield from _check_masks(stored, case.facts, run)
+    yield from _check_scores(stored, run)
+    yield from _check_maps(stored, case.facts, run)
+
+
+class _Run:
+    """Everything the case stores, computed by the segmenter as it stands."""
+
+    def __init__(self, case: GoldenCase, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+        self.vocabulary = case.vocabulary
+        spec, model = segmenter.spec, segmenter.model
+        images, valid_hw = normalize_and_pad(
+            [case.image],
+            mean=spec.pixel_mean,
+            std=spec.pixel_std,
+            divisor=spec.size_divisibility,
+            device=segmenter.device,
+        )
+        self.features: BackboneFeatures
+        self.pixels: PixelFeatures
+        self.features, self.pixels = model.features(images)
+        # The published computation, stage by stage, for what only it has; then what a user runs, for all else.
+        self.stages: list[QueryPredictions] = model.mask_decoder.forward_all_stages(self.pixels)
+        self.image_pass = segmenter.image_pass(images, valid_hw)
+        self.final = self.image_pass.predictions
+        self.text = segmenter.text_classifier(self.vocabulary)
+        self.scores = model.classify(
+            self.final.class_embedding, self.image_pass.clip_embedding, self.image_pass.clip_valid, self.text
+        )
+        size = (case.image.shape[0], case.image.shape[1])
+        segmenter.min_objectness = 0.0
+        self.queries: Queries = segmenter.segment_tensors(images, valid_hw, [size], [self.vocabulary])[0]
+        self.panoptic: PanopticMap = panoptic_from_queries(self.queries)
+
+    def samples(self) -> Iterator[tuple[str, Tensor]]:
+        named = dict(zip(FEATURES[:5], (self.features.stem, self.features.res2, self.features.res3,
+                                        self.features.res4, self.features.res5), strict=True))
+        named["clip_vis_dense"] = self.features.dense
+        yield from ((f"feat_{name}", value) for name, value in named.items())
+        yield from ((f"ms{level}", value) for level, value in enumerate(self.pixels.scales))
+        yield "mask_features", self.pixels.mask_features
+
+    def logits_of(self, stage: QueryPredictions) -> Array:
+        """(Q, K+1) in-vocabulary logits of one decoder stage."""
+        model = self.segmenter.model
+        valid = torch.ones(stage.class_embedding.shape[:2], dtype=torch.bool, device=self.segmenter.device)
+        scores = model.classify(stage.class_embedding, stage.class_embedding, valid, self.text)
+        return _array(scores.in_vocabulary_logits[0])
+
+    def out_of_vocabulary_logits(self) -> Array:
+        """(Q, K+1): the original appends the void text here too, and drops it again."""
+        model = self.segmenter.model
+        void = class_logits(
+            self.image_pass.clip_embedding[0], self.text, model.backbone.logit_scale, model.void_embedding.weight
+        )
+        return _array(void)
+
+
+def _check_text(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
+    names = [name for category in run.vocabulary.categories for name in category.names]
+    prompts = [template.format(name) for name in names for template in VILD_TEMPLATES]
+    if "token_ids" in stored:
+        tokens = _array(run.segmenter.text.encoder.tokenize(prompts))
+        yield _check("token_ids", stored["token_ids"] - tokens, EXACT)
+    if "text_classifier" in stored:
+        yield _check("text_classifier", stored["text_classifier"] - _array(run.text.embeddings), TEXT)
+    if "text_classifier_with_void" in stored:
+        void = torch.nn.functional.normalize(run.segmenter.model.void_embedding.weight, dim=-1)
+        yield _check("text_classifier_with_void", stored["text_classifier_with_void"] - _array(void), TEXT)
+    if "category_overlapping_mask" in stored:
+        seen = seen_mask(run.vocabulary.categories, run.segmenter.training_vocabulary)
+        yield _check("category_overlapping_mask", stored["category_overlapping_mask"] - np.array(seen, int), EXACT)
+
+
+def _check_stages(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
+    """The auxiliary predictions: queries before the first layer, then after each but the last."""
+    if "aux_pred_logits" in stored:
+        ours = np.stack([run.logits_of(stage) for stage in run.stages[:-1]])
+        for stage, (theirs, mine) in enumerate(zip(stored["aux_pred_logits"], ours, strict=True)):
+            yield _check(f"aux_pred_logits[{stage}]", _per_row(theirs - mine), LOGITS)
+    for stage, prediction in enumerate(run.stages[:-1]):
+        key = f"aux_pred_masks_{stage}_sample"
+        if key in stored:
+            stride = facts["aux_pred_masks"][stage]["stride"]
+            difference = stored[key] - _sampled(prediction.mask_logits, stride)
+            pixels = prediction.mask_logits[0, 0].numel()
+            queries = np.arange(len(difference)) * stride // pixels
+            yield _check(key, _per_group(difference, queries), MASKS)
+
+
+def _check_masks(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
+    masks = _array(run.final.mask_logits[0])
+    if "pred_masks_every25th_f32" in stored:
+        yield _check("pred_masks_every25th_f32", _per_row(stored["pred_masks_every25th_f32"] - masks[::25]), MASKS)
+    if "pred_masks_f16" in stored:
+        theirs = stored["pred_masks_f16"]
+        ours = masks[:: facts["pred_masks_f16_query_stride"]]
+        rounding = np.spacing(np.abs(theirs)).astype(np.float32) / 2
+        difference = np.maximum(np.abs(theirs.astype(np.float32) - ours) - rounding, 0)
+        yield _check("pred_masks_f16", _per_row(difference), MASKS, "beyond the stored values' rounding")
+    if "pred_masks_sign_packed" in stored:
+        positive = np.unpackbits(stored["pred_masks_sign_packed"], count=masks.size).reshape(masks.shape).astype(bool)
+        difference = np.where(positive != (masks > 0), np.abs(masks), 0)
+        yield _check("pred_masks_sign_packed", _per_row(difference), MASKS, "distance from 0 where signs differ")
+
+
+def _check_scores(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
+    if "valid_mask_at_clip_res" in stored:
+        unequal = stored["valid_mask_at_clip_res"] != _array(run.image_pass.clip_valid[0])
+        yield _check("valid_mask_at_clip_res", unequal.astype(float), Tolerance(p95=0.0))
+    if "pred_logits" in stored:
+        yield _check("pred_logits", _per_row(stored["pred_logits"] - _array(run.scores.in_vocabulary_logits[0])), LOGITS)
+    if "pooled_clip_every10th" in stored:
+        ours = _array(run.image_pass.clip_embedding[0, ::10])
+        yield _check("pooled_clip_every10th", _per_row(stored["pooled_clip_every10th"] - ours), LOGITS)
+    if "out_vocab_logits" in stored:
+        yield _check("out_vocab_logits", _per_row(stored["out_vocab_logits"] - run.out_of_vocabulary_logits()), LOGITS)
+    if "mask_cls_after_log" in stored:
+        ours = published_log_scores(run.scores.log_scores[0], run.scores.void_probability[0])
+        yield _check("mask_cls_after_log", _per_row(stored["mask_cls_after_log"] - _array(ours)), LOGITS)
+
+
+def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
+    if "panoptic_seg" in stored:
+        unequal = (stored["panoptic_seg"] != run.panoptic.ids).mean()
+        yield Check("panoptic_seg", unequal, unequal, unequal, UNEQUAL_PIXELS, "share of unequal pixels")
+    if "segments_info" in facts:
+        ours = [
+            {"id": segment.id, "isthing": segment.isthing, "category_id": segment.category_id}
+            for segment in run.panoptic.segments
+        ]
+        wrong = float(ours != facts["segments_info"])
+        yield Check("segments_info", wrong, wrong, wrong, EXACT, f"{len(ours)} segments, equal or not")
+
+    probabilities = published_scores(run.queries)
+    logits = run.queries.geometry.upsample(run.queries.mask_logits)
+    if "sem_seg_argmax" in stored:
+        semantic = semantic_inference(probabilities, logits)
+        unequal = (stored["sem_seg_argmax"] != _array(semantic.argmax(0))).mean()
+        yield Check("sem_seg_argmax", unequal, unequal, unequal, UNEQUAL_PIXELS, "share of unequal pixels")
+        if "sem_seg_stride8" in stored:
+            yield _check("sem_seg_stride8", stored["sem_seg_stride8"] - _array(semantic[:, ::8, ::8]), LOGITS)
+    if "inst_scores_sorted" in stored:
+        yield from _check_instances(
+            stored, instance_inference(probabilities, logits, run.vocabulary.categories, top_k=100)
+        )
+
+
+def _check_instances(stored: dict[str, Array], instances: Instances) -> Iterator[Check]:
+    theirs = stored["inst_scores_sorted"]
+    scores = _array(instances.scores)
+    if len(scores) != len(theirs):
+        count = float(abs(len(scores) - len(theirs)))
+        yield Check("inst_scores_sorted", count, count, count, EXACT, f"{len(scores)} instances, not {len(theirs)}")
+        return
+    yield _check("inst_scores_sorted", theirs - scores, LOGITS)
+    # Instances whose scores agree to rounding may stand in either order, so the rest is compared as a share.
+    classes = (stored["inst_classes_sorted"] != _array(instances.classes)).mean()
+    yield Check("inst_classes_sorted", classes, classes, classes, Tolerance(maximum=0.05), "share of unequal classes")
+    areas = _array(instances.masks.flatten(1).sum(1))
+    relative = np.abs(stored["inst_areas_sorted"] - areas) / np.maximum(stored["inst_areas_sorted"], 1)
+    yield _check("inst_areas_sorted", relative, Tolerance(median=2e-3, p95=0.02), "relative")
+
+
+def format_report(case: GoldenCase, model: str, checks: Sequence[Check]) -> str:
+    """A table, one line per tensor, and a verdict."""
+    failed = [check.name for check in checks if not check.passed]
+    lines = [f"{case.name} on {model}", f"  {'tensor':28} {'median':>10} {'p95':>10} {'max':>10}"]
+    for check in checks:
+        verdict = "-" if check.tolerance is None else "pass" if check.passed else "FAIL"
+        limits = "" if check.tolerance is None else f"({check.tolerance})"
+        lines.append(
+            f"  {check.name:28} {check.median:10.2e} {check.p95:10.2e} {check.maximum:10.2e}  {verdict:4}  "
+            f"{limits}{'  ' + check.note if check.note else ''}"
+        )
+    judged = sum(check.tolerance is not None for check in checks)
+    lines.append(f"  {judged - len(failed)} of {judged} passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return "\n".join(lines)
+
+
+def _load(model: str, weights: Path | str | None, device: str, checkpoints: Path | None) -> Segmenter:
+    if weights is not None:
+        return Segmenter.load(model, weights=weights, device=device, precision="fp32")
+    with tempfile.TemporaryDirectory() as temporary:
+        path = (checkpoints or Path(temporary)) / f"{model}-reference.pth"
+        if not path.exists():
+            write_reference_checkpoint(build_fcclip(get_spec(model)), path)
+        return Segmenter.load(model, weights=path, device=device, precision="fp32")
+
+
+def _read_case(stem: Path) -> GoldenCase:
+    json_path, npz_path = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".npz")
+    for path in (json_path, npz_path):
+        if not path.is_file():
+            near = get_close_matches(path.name, [other.name for other in path.parent.glob("*")], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ParityError(f"{path} is missing: a case is a pair NAME.json and NAME.npz{hint}")
+    try:
+        facts = json.loads(json_path.read_text(encoding="utf-8"))
+        with np.load(npz_path, allow_pickle=False) as archive:
+            tensors = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise ParityError(f"{stem} cannot be read as a case ({error}); copy it again") from None
+    missing = [key for key in ("config", "classes") if key not in facts] + ["image"] * ("image" not in tensors)
+    if missing:
+        raise ParityError(f"{stem} is no golden case: {', '.join(missing)} missing")
+    return GoldenCase(stem, facts, tensors)
+
+
+def _check(name: str, difference: Array, tolerance: Tolerance, note: str = "") -> Check:
+    values = np.abs(np.asarray(difference, dtype=np.float64)).ravel()
+    if not np.isfinite(values).all():
+        return Check(name, np.inf, np.inf, np.inf, tolerance, "not finite")
+    median, p95 = np.percentile(values, (50, 95))
+    return Check(name, float(median), float(p95), float(values.max()), tolerance, note)
+
+
+def _per_row(difference: Array) -> Array:
+    """Largest difference of each query: (Q, ...) -> (Q,)."""
+    largest: Array = np.abs(difference).reshape(len(difference), -1).max(1)
+    return largest
+
+
+def _per_group(difference: Array, groups: Array) -> Array:
+    largest = np.zeros(int(groups.max()) + 1)
+    np.maximum.at(largest, groups, np.abs(difference))
+    return largest[np.unique(groups)]
+
+
+def _sampled(tensor: Tensor, stride: int) -> Array:
+    return _array(tensor.flatten()[::stride])
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+    return array

@@ -1,0 +1,295 @@
+"""From queries to maps: panoptic, semantic and instance inference, as published by Mask2Former and FC-CLIP.
+
+Each head is a pure function. None asks the device for a number per query: whatever the host needs to know is gathered
+and fetched once per frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .fcclip.classifier import published_log_scores
+from .queries import MaskGeometry, Queries
+from .vocabulary import Category
+
+__all__ = [
+    "Instances",
+    "PanopticMap",
+    "PanopticSegment",
+    "instance_inference",
+    "merge_masks",
+    "panoptic_from_queries",
+    "panoptic_inference",
+    "published_scores",
+    "semantic_inference",
+]
+
+OVERLAP_THRESHOLD = 0.8
+CHUNK_PIXELS = 1 << 22  # mask pixels upsampled at a time on a CPU: 16 MB of float32, a few megabytes from its caches
+CUDA_CHUNK_PIXELS = 1 << 27
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticSegment:
+    """One region. `id` is its value in the map; `query` counts within the masks that were merged (the first of them)."""
+
+    id: int
+    category_id: int
+    label: str
+    isthing: bool
+    score: float
+    area: int
+    query: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PanopticMap:
+    """Every pixel's segment.
+
+    Attributes:
+        ids: (H, W) int32, 0 where no segment is.
+        segments: in ascending order of id.
+    """
+
+    ids: npt.NDArray[np.int32]
+    segments: tuple[PanopticSegment, ...]
+
+    def __repr__(self) -> str:
+        return f"PanopticMap({self.ids.shape[0]}x{self.ids.shape[1]}, {len(self.segments)} segments)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """Scored masks that may overlap, best first.
+
+    Attributes:
+        scores: (N,), class score times mean mask probability.
+        classes: (N,) int64, index of the category.
+        masks: (N, H, W) bool.
+        boxes: (N, 4) float, x, y, w, h in pixels of the mask's extent; zeros for an empty mask.
+    """
+
+    scores: Tensor
+    classes: Tensor
+    masks: Tensor
+    boxes: Tensor
+
+
+def published_scores(queries: Queries) -> Tensor:
+    """(N, K + background + 1) class probabilities with void last, as the published heads take them."""
+    return published_log_scores(queries.class_log_scores, queries.void_probability).softmax(-1)
+
+
+def panoptic_from_queries(
+    queries: Queries,
+    *,
+    output_hw: tuple[int, int] | None = None,
+    score_threshold: float = 0.0,
+    overlap_threshold: float = OVERLAP_THRESHOLD,
+) -> PanopticMap:
+    """The published panoptic inference for one frame.
+
+    Args:
+        queries: of `Segmenter.segment`.
+        output_hw: size of the map; None for the frame's own size.
+        score_threshold: a query below it stays out (published: 0).
+        overlap_threshold: a query of whose mask others take more than 1 - this stays out (published: 0.8).
+    """
+    scores, labels = published_scores(queries).max(-1)
+    keep = _kept(scores, labels, void=queries.class_log_scores.shape[-1], score_threshold=score_threshold)
+    geometry = queries.geometry
+    if output_hw is not None:
+        geometry = MaskGeometry(geometry.padded_hw, geometry.resized_hw, output_hw)
+    return merge_masks(
+        scores[keep],
+        labels[keep],
+        queries.mask_logits[keep],
+        geometry,
+        queries.vocabulary.categories,
+        overlap_threshold=overlap_threshold,
+    )
+
+
+def panoptic_inference(
+    class_probabilities: Tensor,
+    mask_logits: Tensor,
+    categories: Sequence[Category],
+    *,
+    score_threshold: float = 0.0,
+    overlap_threshold: float = OVERLAP_THRESHOLD,
+) -> PanopticMap:
+    """The same on plain tensors: (Q, K+1) probabilities with void last and (Q, H, W) logits at the output's size."""
+    scores, labels = class_probabilities.max(-1)
+    keep = _kept(scores, labels, void=class_probabilities.shape[-1] - 1, score_threshold=score_threshold)
+    size = (mask_logits.shape[-2], mask_logits.shape[-1])
+    geometry = MaskGeometry(size, size, size)
+    return merge_masks(
+        scores[keep], labels[keep], mask_logits[keep], geometry, categories, overlap_threshold=overlap_threshold
+    )
+
+
+def merge_masks(
+    scores: Tensor,
+    labels: Tensor,
+    mask_logits: Tensor,
+    geometry: MaskGeometry,
+    categories: Sequence[Category],
+    *,
+    overlap_threshold: float = OVERLAP_THRESHOLD,
+) -> PanopticMap:
+    """Let masks compete for pixels: argmax of score x sigmoid(mask), then the published overlap filter.
+
+    Args:
+        scores: (N,), weight of each mask.
+        labels: (N,) int64, index into `categories`; larger ones are background, which wins pixels for void.
+        mask_logits: (N, h, w), before sigmoid.
+        geometry: how the masks become output pixels.
+        categories: what the labels mean; masks of one stuff category share a segment.
+        overlap_threshold: smallest share of a mask's own pixels (sigmoid >= 0.5) that it must win to stay.
+
+    Returns:
+        Segments numbered from 1 in the order of the masks.
+    """
+    height, width = geometry.output_hw
+    if len(scores) == 0:
+        return PanopticMap(np.zeros((height, width), np.int32), ())
+    winner, winner_is_sure, own_area = _compete(scores, mask_logits.float(), geometry)
+
+    count = len(scores)
+    won_area = torch.bincount(winner.flatten(), minlength=count)
+    sure_area = torch.bincount(winner[winner_is_sure], minlength=count)
+    facts = torch.stack((own_area, won_area, sure_area, labels)).cpu().numpy()  # the one look at the device
+    host_scores = scores.float().cpu().numpy()
+
+    table = np.zeros(count, np.int32)
+    segments: list[PanopticSegment] = []
+    stuff: dict[int, int] = {}
+    for query, (own, won, sure, label) in enumerate(facts.T.tolist()):
+        if own == 0 or won == 0 or sure == 0 or won / own < overlap_threshold or label >= len(categories):
+            continue
+        category = categories[label]
+        if label in stuff:
+            position = stuff[label]
+            table[query] = segments[position].id
+            segments[position] = _grown(segments[position], sure, float(host_scores[query]))
+            continue
+        if not category.isthing:
+            stuff[label] = len(segments)
+        table[query] = len(segments) + 1
+        segments.append(
+            PanopticSegment(
+                id=len(segments) + 1,
+                category_id=category.id,
+                label=category.label,
+                isthing=category.isthing,
+                score=float(host_scores[query]),
+                area=sure,
+                query=query,
+            )
+        )
+    ids = torch.from_numpy(table).to(winner.device)[winner].masked_fill_(~winner_is_sure, 0)
+    return PanopticMap(ids.cpu().numpy(), tuple(segments))
+
+
+def semantic_inference(class_probabilities: Tensor, mask_logits: Tensor) -> Tensor:
+    """Per-pixel class scores: sum over the queries of class probability x sigmoid(mask).
+
+    Args:
+        class_probabilities: (Q, K+1), void last.
+        mask_logits: (Q, H, W) at the output's size.
+
+    Returns:
+        (K, H, W); its argmax is the published semantic map.
+    """
+    return torch.einsum("qc,qhw->chw", class_probabilities[:, :-1], mask_logits.sigmoid())
+
+
+def instance_inference(
+    class_probabilities: Tensor, mask_logits: Tensor, categories: Sequence[Category], *, top_k: int = 100
+) -> Instances:
+    """The best `top_k` (query, category) pairs, those of things, as scored masks.
+
+    Args:
+        class_probabilities: (Q, K+1), void last.
+        mask_logits: (Q, H, W) at the output's size.
+        categories: the K categories.
+        top_k: taken before stuff is dropped, as published.
+    """
+    num_classes = len(categories)
+    flat = class_probabilities[:, :-1].flatten()
+    scores, pairs = flat.topk(min(top_k, flat.numel()))
+    isthing = torch.tensor([category.isthing for category in categories], device=flat.device)
+    things = isthing[pairs % num_classes]
+    scores, pairs = scores[things], pairs[things]
+    logits = mask_logits[pairs // num_classes]
+    masks = logits > 0
+    inside = (logits.sigmoid() * masks).flatten(1).sum(1) / (masks.flatten(1).sum(1) + 1e-6)
+    order = (scores * inside).argsort(descending=True, stable=True)
+    masks = masks[order]
+    return Instances((scores * inside)[order], (pairs % num_classes)[order], masks, _boxes_xywh(masks))
+
+
+def _kept(scores: Tensor, labels: Tensor, *, void: int, score_threshold: float) -> Tensor:
+    return torch.nonzero((labels != void) & (scores > score_threshold)).squeeze(1)
+
+
+def _compete(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -> tuple[Tensor, Tensor, Tensor]:
+    """Winner of every pixel, whether its own mask covers it, and every mask's own area.
+
+    A few masks at a time with a running maximum: the memory does not grow with the number of masks.
+    """
+    height, width = geometry.output_hw
+    device = mask_logits.device
+    best = torch.full((height, width), -1.0, device=device)
+    winner = torch.zeros((height, width), dtype=torch.int64, device=device)
+    sure = torch.zeros((height, width), dtype=torch.bool, device=device)
+    own_areas = []
+    limit = CUDA_CHUNK_PIXELS if device.type == "cuda" else CHUNK_PIXELS
+    chunk = max(1, limit // max(height * width, geometry.padded_hw[0] * geometry.padded_hw[1]))
+    for start in range(0, len(scores), chunk):
+        part = slice(start, start + chunk)
+        masks = geometry.upsample(mask_logits[part]).sigmoid()
+        covers = masks >= 0.5
+        own_areas.append(covers.flatten(1).sum(1))
+        weighted, index = (masks * scores[part, None, None].float()).max(0)
+        # Strictly better only: of equal masks the first one wins, as in one argmax over all.
+        better = weighted > best
+        best = torch.where(better, weighted, best)
+        winner = torch.where(better, index + start, winner)
+        sure = torch.where(better, covers.gather(0, index[None])[0], sure)
+    return winner, sure, torch.cat(own_areas)
+
+
+def _grown(segment: PanopticSegment, area: int, score: float) -> PanopticSegment:
+    """A stuff segment that another mask joins: the areas add up, the better score speaks for both."""
+    return PanopticSegment(
+        segment.id,
+        segment.category_id,
+        segment.label,
+        segment.isthing,
+        max(segment.score, score),
+        segment.area + area,
+        segment.query,
+    )
+
+
+def _boxes_xywh(masks: Tensor) -> Tensor:
+    """(N, H, W) bool -> (N, 4) x, y, w, h; zeros where a mask is empty."""
+    if masks.shape[0] == 0:
+        return masks.new_zeros((0, 4), dtype=torch.float32)
+    rows, columns = masks.any(2), masks.any(1)
+
+    def extent(hits: Tensor) -> tuple[Tensor, Tensor]:
+        length = hits.shape[1]
+        first = hits.int().argmax(1)
+        last = length - 1 - hits.flip(1).int().argmax(1)
+        return first, last
+
+    top, bottom = extent(rows)
+    left, right = extent(columns)
+    boxes = torch.stack((left, top, right - left + 1, bottom - top + 1), dim=1).float()
+    return boxes * rows.any(1, keepdim=True)

@@ -1,0 +1,280 @@
+"""Frames in, queries out: the one place where pictures meet the model.
+
+    segmenter = Segmenter.load("fcclip-convnext-large", weights="fcclip_cocopan.pth")
+    queries = segmenter.segment([frame], Vocabulary.parse("person; car; sky:stuff"))
+
+A segmenter is passive: it starts no thread and no process, and keeps nothing between calls but caches.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .errors import ConfigError
+from .fcclip.classifier import ClassScores, TextClassifier, class_logits, published_log_scores
+from .fcclip.model import FCCLIP, ImagePass, build_fcclip
+from .fcclip.spec import DEFAULT_MODEL, ModelSpec, get_spec
+from .fcclip.text import TextEmbeddings
+from .preprocess import normalize_and_pad, padded_size, resize, resized_size
+from .queries import MaskGeometry, Queries
+from .vocabulary import TRAINING_VOCABULARY, Category, Vocabulary, seen_mask
+
+__all__ = ["PRECISIONS", "Segmenter"]
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+CLASSIFIER_CACHE_SIZE = 64  # vocabularies whose text matrix stays on the device; LVIS takes 6 MB
+
+
+@runtime_checkable
+class HasPixels(Protocol):
+    """A `Frame`, or anything that carries one picture."""
+
+    @property
+    def rgb(self) -> npt.NDArray[np.uint8]: ...
+
+
+Picture = HasPixels | npt.NDArray[np.uint8]
+
+
+class Segmenter:
+    """FC-CLIP behind two doors: `segment` converts and computes, `segment_tensors` only computes.
+
+    Args:
+        model: built and filled; see `Segmenter.load`.
+        text: text embeddings of the same CLIP.
+        device: where to compute.
+        precision: "fp32", "bf16" or "fp16"; what the network computes in. Scores are float32 in any case.
+        short_side, max_long_side: resize of `segment`, in pixels; None for the model's default (published: 800, 1333).
+        min_objectness: queries below it are left out, unless the published merge would use them.
+        max_batch: most frames per forward pass; longer lists are split.
+    """
+
+    def __init__(
+        self,
+        model: FCCLIP,
+        text: TextEmbeddings,
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+        short_side: int | None = None,
+        max_long_side: int | None = None,
+        min_objectness: float = 0.15,
+        max_batch: int = 8,
+    ) -> None:
+        spec = model.spec
+        self.device = torch.device(device)
+        self.precision = _choose_precision(precision, self.device)
+        self.short_side = _at_least(1, short_side if short_side is not None else spec.short_side, "short_side")
+        self.max_long_side = _at_least(
+            1, max_long_side if max_long_side is not None else max(spec.max_long_side, self.short_side), "max_long_side"
+        )
+        self.min_objectness = _fraction(min_objectness, "min_objectness")
+        self.max_batch = _at_least(1, max_batch, "max_batch")
+        self.model = model.eval().to(self.device)
+        self.text = text
+        self.training_vocabulary = Vocabulary.load(TRAINING_VOCABULARY)
+        self._classifiers: OrderedDict[tuple[Category, ...], TextClassifier] = OrderedDict()
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.model.spec
+
+    def __repr__(self) -> str:
+        return f"Segmenter({self.spec.name!r}, {self.precision} on {self.device}, short side {self.short_side})"
+
+    @torch.inference_mode()
+    def segment(
+        self, frames: Sequence[Picture], vocabulary: Vocabulary | Sequence[Vocabulary]
+    ) -> list[Queries]:
+        """Segment pictures of any sizes.
+
+        Args:
+            frames: `Frame` objects or (H, W, 3) uint8 RGB arrays.
+            vocabulary: one for all, or one per frame; the image pass is shared in any case.
+
+        Returns:
+            One `Queries` per frame, in order, equal to what a call with that frame alone gives, up to rounding.
+
+        Raises:
+            ConfigError: a picture is not (H, W, 3) uint8, or the numbers of frames and vocabularies differ.
+        """
+        pictures = [_pixels(frame, position) for position, frame in enumerate(frames)]
+        vocabularies = _one_each(vocabulary, len(pictures))
+        results: list[Queries | None] = [None] * len(pictures)
+        for members in self._batches([picture.shape[:2] for picture in pictures]):
+            resized = [resize(pictures[i], self.input_size(pictures[i].shape[:2])) for i in members]
+            images, valid_hw = normalize_and_pad(
+                resized,
+                mean=self.spec.pixel_mean,
+                std=self.spec.pixel_std,
+                divisor=self.spec.size_divisibility,
+                device=self.device,
+            )
+            output_hw = [(pictures[i].shape[0], pictures[i].shape[1]) for i in members]
+            queries = self.segment_tensors(images, valid_hw, output_hw, [vocabularies[i] for i in members])
+            for i, result in zip(members, queries, strict=True):
+                results[i] = result
+        return [result for result in results if result is not None]
+
+    @torch.inference_mode()
+    def segment_tensors(
+        self,
+        images: Tensor,
+        valid_hw: Tensor,
+        output_hw: Sequence[tuple[int, int]],
+        vocabularies: Sequence[Vocabulary],
+    ) -> list[Queries]:
+        """Segment a batch that is already normalised and padded.
+
+        Args:
+            images: (B, 3, H, W) float32, H and W multiples of 32.
+            valid_hw: (B, 2) int64, height and width without the padding.
+            output_hw: size of each frame's map.
+            vocabularies: one per frame.
+        """
+        image_pass = self.image_pass(images, valid_hw)
+        sizes = valid_hw.tolist()
+        padded_hw = (images.shape[-2], images.shape[-1])
+        return [
+            self._queries(
+                image_pass, row, vocabularies[row], MaskGeometry(padded_hw, tuple(sizes[row]), output_hw[row])
+            )
+            for row in range(len(images))
+        ]
+
+    def image_pass(self, images: Tensor, valid_hw: Tensor) -> ImagePass:
+        """The part that knows no words, in the segmenter's precision."""
+        if self.precision == "fp32":
+            return self._forward(images, valid_hw)
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        with torch.autocast(self.device.type, dtype=dtype):
+            return self._forward(images, valid_hw)
+
+    def _forward(self, images: Tensor, valid_hw: Tensor) -> ImagePass:
+        out: ImagePass = self.model(images, valid_hw)
+        return out
+
+    def input_size(self, size_hw: tuple[int, ...]) -> tuple[int, int]:
+        """Network input for a picture of this size, before padding: (height, width)."""
+        return resized_size((size_hw[0], size_hw[1]), self.short_side, self.max_long_side)
+
+    def classify(self, queries: Queries, vocabulary: Vocabulary) -> Queries:
+        """The same queries under other words; no image is needed (a changed vocabulary, live tracks).
+
+        Only the queries that were kept take part.
+        """
+        scores = self._scores(
+            queries.in_vocabulary_embedding, queries.out_of_vocabulary_embedding, queries.clip_valid, vocabulary
+        )
+        return queries.relabelled(vocabulary, scores.log_scores, scores.void_probability)
+
+    def text_classifier(self, vocabulary: Vocabulary) -> TextClassifier:
+        """The text matrix of a vocabulary with its background, on the segmenter's device; encoded at most once."""
+        categories = vocabulary.all_categories
+        if categories not in self._classifiers:
+            names = [name for category in categories for name in category.names]
+            self._classifiers[categories] = TextClassifier(
+                self.text(names),
+                tuple(len(category.names) for category in categories),
+                torch.tensor(seen_mask(categories, self.training_vocabulary)),
+            ).to(self.device)
+            if len(self._classifiers) > CLASSIFIER_CACHE_SIZE:
+                self._classifiers.popitem(last=False)
+        self._classifiers.move_to_end(categories)
+        return self._classifiers[categories]
+
+    def _batches(self, sizes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+        """Indices of frames that share a padded input size, at most `max_batch` together."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, size in enumerate(sizes):
+            padded = padded_size(self.input_size(size), self.spec.size_divisibility)
+            groups.setdefault(padded, []).append(index)
+        step = self.max_batch
+        return [group[start : start + step] for group in groups.values() for start in range(0, len(group), step)]
+
+    def _scores(self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary) -> ClassScores:
+        return self.model.classify(in_embedding, out_embedding, valid, self.text_classifier(vocabulary))
+
+    def _training_void(self, class_embedding: Tensor) -> Tensor:
+        logits = class_logits(
+            class_embedding,
+            self.text_classifier(self.training_vocabulary),
+            self.model.mask_decoder.logit_scale,
+            self.model.void_embedding.weight,
+        )
+        return logits.softmax(-1)[..., -1]
+
+    def _queries(self, image_pass: ImagePass, row: int, vocabulary: Vocabulary, geometry: MaskGeometry) -> Queries:
+        predictions = image_pass.predictions
+        class_embedding = predictions.class_embedding[row].float()
+        clip_embedding = image_pass.clip_embedding[row].float()
+        scores = self._scores(class_embedding, clip_embedding, image_pass.clip_valid[row], vocabulary)
+        training_void = self._training_void(class_embedding)
+
+        # Whatever the published merge would draw stays, however low its objectness: the map must not depend on it.
+        published = published_log_scores(scores.log_scores, scores.void_probability)
+        drawn = published.argmax(-1) != published.shape[-1] - 1
+        slots = torch.nonzero(drawn | (1 - training_void >= self.min_objectness)).squeeze(1)
+        return Queries(
+            vocabulary=vocabulary,
+            geometry=geometry,
+            slots=slots,
+            mask_logits=predictions.mask_logits[row][slots].float(),
+            class_log_scores=scores.log_scores[slots],
+            void_probability=scores.void_probability[slots],
+            training_void_probability=training_void[slots],
+            in_vocabulary_embedding=class_embedding[slots],
+            out_of_vocabulary_embedding=clip_embedding[slots],
+            clip_valid=image_pass.clip_valid[row][slots],
+            query_embedding=predictions.query_embedding[row][slots].float(),
+            pixel_feature=predictions.pixel_feature[row][slots].float(),
+            global_clip_embedding=image_pass.global_clip_embedding[row],
+        )
+
+
+def _pixels(frame: Picture, position: int) -> npt.NDArray[np.uint8]:
+    image: Any = frame.rgb if isinstance(frame, HasPixels) else frame
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ConfigError(
+            f"frame {position} is {found}, expected a uint8 RGB array of shape (height, width, 3); "
+            "convert it first (OpenCV reads BGR: use image[:, :, ::-1])"
+        )
+    if 0 in image.shape:
+        raise ConfigError(f"frame {position} has no pixels: shape {image.shape}, expected at least 1x1")
+    return image
+
+
+def _one_each(vocabulary: Vocabulary | Sequence[Vocabulary], count: int) -> list[Vocabulary]:
+    if isinstance(vocabulary, Vocabulary):
+        return [vocabulary] * count
+    vocabularies = list(vocabulary)
+    if len(vocabularies) != count:
+        raise ConfigError(f"{len(vocabularies)} vocabularies for {count} frames, expected one, or one per frame")
+    return vocabularies
+
+
+def _choose_precision(precision: str, device: torch.device) -> str:
+    if precision not in PRECISIONS:
+        raise ConfigError(f"unknown precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return precision
+
+
+def _at_least(lowest: int, value: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise ConfigError(f"{name} is {value!r}, expected a whole number of at least {lowest}")
+    return value
+
+
+def _fraction(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} is {value!r}, expected a number from 0 to 1")
+    return float(value)
