@@ -1,3 +1,69 @@
-"""Open-vocabulary panoptic segmentation of video streams."""
+"""Open-vocabulary panoptic segmentation of video streams.
+
+Video goes in; for every frame one panoptic result comes out: every pixel belongs to one thing or stuff segment, and
+each segment carries a label from a vocabulary that the user writes in plain words. The model is FC-CLIP (Yu et al.,
+NeurIPS 2023, arXiv 2308.02487): one frozen convolutional CLIP is backbone and open-vocabulary classifier at once.
+
+    source -> decode -> [drop policy] -> batch -> segment -> associate -> fuse -> render / emit
+             per stream                 many streams       per stream, in order        per stream
+
+What stands today is the middle, for single pictures:
+
+    batch    pictures of any sizes, resized and padded            preprocess.py
+    segment  one pass over the image, one matrix product per
+             vocabulary; gives queries                            segmenter.py, fcclip/, queries.py
+    fuse     queries to one panoptic map                          panoptic.py
+
+    >>> import streamseg
+    >>> segmenter = streamseg.Segmenter.load("fcclip-convnext-large")
+    >>> vocabulary = streamseg.Vocabulary.parse("car,automobile; person; sky:stuff")
+    >>> queries = segmenter.segment([picture], vocabulary)
+
+Importing `streamseg` is quick: the names below are loaded when they are first used, and torch with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import ConfigError as ConfigError
+    from .errors import DecodeError as DecodeError
+    from .errors import DownloadError as DownloadError
+    from .errors import ParityError as ParityError
+    from .errors import SinkError as SinkError
+    from .errors import SourceError as SourceError
+    from .errors import StreamsegError as StreamsegError
+    from .errors import VocabularyError as VocabularyError
+    from .errors import WeightsError as WeightsError
+    from .vocabulary import Category as Category
+    from .vocabulary import Vocabulary as Vocabulary
 
 __version__ = "0.1.0"
+
+_HOME_OF = {
+    "Category": "vocabulary",
+    "ConfigError": "errors",
+    "DecodeError": "errors",
+    "DownloadError": "errors",
+    "ParityError": "errors",
+    "SinkError": "errors",
+    "SourceError": "errors",
+    "StreamsegError": "errors",
+    "Vocabulary": "vocabulary",
+    "VocabularyError": "errors",
+    "WeightsError": "errors",
+}
+
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value  # the next use finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
