@@ -174,7 +174,7 @@ def _members(index: npt.NDArray[Any], members: npt.NDArray[np.bool_]) -> Image:
 def _edges(index: npt.NDArray[Any], line: int) -> Image:
     """255 on the pixels that are at most `line` away from another segment, 0 on all others."""
     change = cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((2 * line + 1, 2 * line + 1), np.uint8))
-    return (change != 0).astype(np.uint8) * 255
+    return np.asarray(change != 0, np.uint8) * np.uint8(255)
 
 
 # Names.
