@@ -13,6 +13,7 @@ What stands today is the middle, for single pictures:
     segment  one pass over the image, one matrix product per
              vocabulary; gives queries                            segmenter.py, fcclip/, queries.py
     fuse     queries to one panoptic map                          panoptic.py
+    render   the record, the map and an overlay as files          sinks/
 
     >>> import streamseg
     >>> segmenter = streamseg.Segmenter.load("fcclip-convnext-large")
@@ -26,6 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .acceleration import optimize as optimize
     from .errors import ConfigError as ConfigError
     from .errors import DecodeError as DecodeError
     from .errors import DownloadError as DownloadError
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     from .errors import StreamsegError as StreamsegError
     from .errors import VocabularyError as VocabularyError
     from .errors import WeightsError as WeightsError
+    from .frames import Frame as Frame
+    from .frames import FrameResult as FrameResult
+    from .frames import Segment as Segment
+    from .panoptic import PanopticMap as PanopticMap
+    from .panoptic import panoptic_from_queries as panoptic_from_queries
+    from .queries import Queries as Queries
+    from .segmenter import Segmenter as Segmenter
     from .vocabulary import Category as Category
     from .vocabulary import Vocabulary as Vocabulary
 
@@ -45,13 +54,21 @@ _HOME_OF = {
     "ConfigError": "errors",
     "DecodeError": "errors",
     "DownloadError": "errors",
+    "Frame": "frames",
+    "FrameResult": "frames",
+    "PanopticMap": "panoptic",
     "ParityError": "errors",
+    "Queries": "queries",
+    "Segment": "frames",
+    "Segmenter": "segmenter",
     "SinkError": "errors",
     "SourceError": "errors",
     "StreamsegError": "errors",
     "Vocabulary": "vocabulary",
     "VocabularyError": "errors",
     "WeightsError": "errors",
+    "optimize": "acceleration",
+    "panoptic_from_queries": "panoptic",
 }
 
 __all__ = ["__version__", *_HOME_OF]

@@ -27,7 +27,7 @@ LAYERS: dict[str, int] = {
     "queries": 1,
     "segmenter": 1,
     "panoptic": 1,
-    "render": 1,
+    "acceleration": 1,
     "sinks": 1,
     "sources": 1,
     "tracking": 1,
@@ -47,6 +47,7 @@ LAYERS: dict[str, int] = {
 
 # Words may use one another. A stage uses another one only along these edges; no other layer has any.
 USES: dict[str, set[str]] = {
+    "acceleration": {"fcclip", "segmenter"},
     "panoptic": {"fcclip", "queries"},
     "segmenter": {"fcclip", "preprocess", "queries"},
 }
@@ -61,6 +62,11 @@ HOMES: dict[str, set[str]] = {
 
 # What the words must do without.
 HEAVY = {"cv2", "open_clip", "ray", "timm", "torch", "torchvision"}
+
+# Single imports that break a rule on purpose, each with its reason.
+WAIVED = {
+    ("frames.py", "streamseg.sinks.render"): "FrameResult.plot() is a shorthand; nothing is loaded unless it is called",
+}
 
 TOP_LEVEL = ("pipelines", "run_stream")
 
@@ -99,6 +105,8 @@ def violations(root: Path) -> list[str]:
 
 def problem_of(imported: Import, unit: str, relative: str) -> str | None:
     """What is wrong with one import, if anything is."""
+    if (relative, imported.module) in WAIVED:
+        return None
     top, *rest = imported.parts
     if top in TOP_LEVEL:
         return f"{top!r} is a way to start the package; nothing in the package imports it"
@@ -159,6 +167,12 @@ def test_every_import_keeps_to_the_layers() -> None:
     assert violations(REPOSITORY) == []
 
 
+def test_every_waiver_is_needed() -> None:
+    package = REPOSITORY / "streamseg"
+    for relative, module in WAIVED:
+        assert module in {imported.module for imported in imports(package / relative, REPOSITORY)}
+
+
 def test_edges_between_stages_make_no_circle() -> None:
     def reachable(unit: str, seen: frozenset[str] = frozenset()) -> set[str]:
         assert unit not in seen, f"{unit!r} uses itself by way of {sorted(seen)}"
@@ -185,6 +199,7 @@ def plant(root: Path, file: str, line: str) -> list[str]:
         ("streamseg/frames.py", "import torch.nn.functional as F", "the words import no 'torch'"),
         ("streamseg/config.py", "def f():\n    from torch import Tensor", "the words import no 'torch'"),
         ("streamseg/config.py", "from .segmenter import Segmenter", "may not import 'segmenter'"),
+        ("streamseg/frames.py", "from .sinks.images import save", "may not import 'sinks'"),
         ("streamseg/metrics.py", "import ray", "'ray' may be imported in runtime only"),
         ("streamseg/fcclip/model.py", "from ..segmenter import Segmenter", "may not import 'segmenter'"),
         ("streamseg/fcclip/model.py", "from .. import panoptic", "may not import 'panoptic'"),
