@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -74,6 +74,14 @@ class ImageFolder:
         atomic_write(self.folder / f"{name}.overlay.jpg", _encode_jpeg(result.plot(rgb)))
         atomic_write(self.folder / f"{name}.json", result.to_json().encode() + b"\n")
         self._written.append(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After Ctrl-C too, what is done stays usable; but where nothing can be written, one error is enough.
+        if kind is None or not issubclass(kind, SinkError):
+            self.close()
 
     def close(self) -> None:
         """Compile `panoptic.json` from the records; nothing is written where there are none."""
