@@ -41,6 +41,8 @@ PARAMETERS_MILLIONS = {
     "fcclip-r50x4": 199,
     "fcclip-r50x16": 312,
     "fcclip-r50x64": 645,
+    "demo": 12,
+    "demo-untrained": 12,
 }
 
 app = typer.Typer(
@@ -248,6 +250,7 @@ def segment(
         "precision": precision,
         "short_side": short_side,
         "max_long_side": max_long_side,
+        "progress": not quiet,
     }
     segmenter = _load_segmenter({name: value for name, value in given.items() if value is not None}, report)
     try:
@@ -504,7 +507,7 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
         "short_side": spec.short_side,
         "max_long_side": spec.max_long_side,
         "parameters_millions": PARAMETERS_MILLIONS.get(spec.name),
-        "ready": status.ready,
+        "ready": status.ready or spec.random_weights,
         "weights": None if status.head is None else str(status.head),
         "weights_bytes": status.head_bytes,
         "clip_weights": None if status.clip is None else str(status.clip),
@@ -514,6 +517,8 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
 
 
 def _weights_text(row: dict[str, Any]) -> str:
+    if row["ready"] and row["weights"] is None:
+        return "random, for trying the machinery"
     if row["ready"]:
         size = row["weights_bytes"] + (row["clip_weights_bytes"] if row["clip_weights"] != row["weights"] else 0)
         return f"here, {size / 1e9:.1f} GB: {Path(row['weights']).parent}"

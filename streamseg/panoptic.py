@@ -35,7 +35,7 @@ CUDA_CHUNK_PIXELS = 1 << 27
 
 @dataclass(frozen=True, slots=True)
 class PanopticSegment:
-    """One region. `id` is its value in the map; `query` counts within the masks that were merged (the first of them)."""
+    """One region: `id` is its value in the map, `query` the (first) merged mask that it came from."""
 
     id: int
     category_id: int

@@ -69,7 +69,6 @@ def normalize_and_pad(
     return batch, torch.tensor(sizes)
 
 
-
 def _to_device(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     # Frames are read-only arrays; torch would warn that it cannot promise not to write to them. Copying costs 0.3 ms.
     tensor = torch.from_numpy(np.array(image, copy=True, order="C"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,7 @@ class Queries:
 
         float16 keeps mask logits to 1 part in 2048, so only pixels within that of a mask's edge can change hands.
         """
-        narrow = {
+        narrow: dict[str, Any] = {
             name: getattr(self, name).to(dtype)
             for name in (
                 "mask_logits",
@@ -112,5 +113,6 @@ class Queries:
         )
 
     def _each_tensor(self, change: Callable[[Tensor], Tensor]) -> "Queries":
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(value) for name, value in tensors.items() if isinstance(value, Tensor)})
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **changed)

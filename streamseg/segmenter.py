@@ -18,9 +18,12 @@ from torch import Tensor
 
 from .errors import ConfigError
 from .fcclip.classifier import ClassScores, TextClassifier, class_logits, published_log_scores
+from .fcclip.hub import ensure_weights
 from .fcclip.model import FCCLIP, ImagePass, build_fcclip
 from .fcclip.spec import DEFAULT_MODEL, ModelSpec, get_spec
-from .fcclip.text import TextEmbeddings
+from .fcclip.text import TextEmbeddings, build_text_encoder
+from .fcclip.text_cache import EmbeddingCache
+from .fcclip.weights import load_weights
 from .preprocess import normalize_and_pad, padded_size, resize, resized_size
 from .queries import MaskGeometry, Queries
 from .vocabulary import TRAINING_VOCABULARY, Category, Vocabulary, seen_mask
@@ -28,6 +31,8 @@ from .vocabulary import TRAINING_VOCABULARY, Category, Vocabulary, seen_mask
 __all__ = ["PRECISIONS", "Segmenter"]
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MIN_OBJECTNESS = 0.15
+MAX_BATCH = 8
 CLASSIFIER_CACHE_SIZE = 64  # vocabularies whose text matrix stays on the device; LVIS takes 6 MB
 
 
@@ -49,7 +54,6 @@ class Segmenter:
         model: built and filled; see `Segmenter.load`.
         text: text embeddings of the same CLIP.
         device: where to compute.
-        precision: "fp32", "bf16" or "fp16"; what the network computes in. Scores are float32 in any case.
         short_side, max_long_side: resize of `segment`, in pixels; None for the model's default (published: 800, 1333).
         min_objectness: queries below it are left out, unless the published merge would use them.
         max_batch: most frames per forward pass; longer lists are split.
@@ -61,25 +65,81 @@ class Segmenter:
         text: TextEmbeddings,
         *,
         device: torch.device | str = "cpu",
-        precision: str = "fp32",
         short_side: int | None = None,
         max_long_side: int | None = None,
-        min_objectness: float = 0.15,
-        max_batch: int = 8,
+        min_objectness: float = MIN_OBJECTNESS,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         spec = model.spec
         self.device = torch.device(device)
-        self.precision = _choose_precision(precision, self.device)
+        self.precision = "fp32"  # `optimize` changes it, together with the weights
         self.short_side = _at_least(1, short_side if short_side is not None else spec.short_side, "short_side")
         self.max_long_side = _at_least(
             1, max_long_side if max_long_side is not None else max(spec.max_long_side, self.short_side), "max_long_side"
         )
         self.min_objectness = _fraction(min_objectness, "min_objectness")
         self.max_batch = _at_least(1, max_batch, "max_batch")
+        self.channels_last = False  # `optimize` sets it
         self.model = model.eval().to(self.device)
         self.text = text
         self.training_vocabulary = Vocabulary.load(TRAINING_VOCABULARY)
+        self.objectness_vocabulary = self.training_vocabulary  # against which p(void) is comparable between streams
         self._classifiers: OrderedDict[tuple[Category, ...], TextClassifier] = OrderedDict()
+
+    @staticmethod
+    def load(
+        model: str = DEFAULT_MODEL,
+        weights: Path | str | None = None,
+        *,
+        clip: Path | str | None = None,
+        device: torch.device | str = "auto",
+        precision: str = "auto",
+        short_side: int | None = None,
+        max_long_side: int | None = None,
+        min_objectness: float = MIN_OBJECTNESS,
+        max_batch: int = MAX_BATCH,
+        text_cache: bool = True,
+        progress: bool = True,
+    ) -> "Segmenter":
+        """Build a model and fill it.
+
+        Args:
+            model: one of `streamseg models`.
+            weights: official `.pth` or `.safetensors`, with or without CLIP inside; None fetches what is published.
+            clip: for weights without CLIP: a file of it; None fetches open_clip's.
+            device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
+            precision: "auto" (bf16 on GPUs that have it, else fp32), "fp32", "bf16" or "fp16".
+            short_side, max_long_side, min_objectness, max_batch: as in `Segmenter`.
+            text_cache: keep text embeddings on disk between runs.
+            progress: show bars for downloads, and for the text of large vocabularies, on a terminal.
+
+        Raises:
+            ConfigError: an unknown model, device or precision.
+            WeightsError: a file that is damaged or of another model; DownloadError where nothing could be fetched.
+        """
+        from .acceleration import optimize  # it builds on this file
+
+        spec = get_spec(model)
+        chosen = _choose_device(device)
+        network = build_fcclip(spec)
+        if spec.random_weights:
+            if weights is not None:
+                raise ConfigError(f"{model} has random weights by definition, expected no weights file: {weights}")
+        else:
+            load_weights(network, weights or ensure_weights(spec, progress=progress), clip=clip, progress=progress)
+        text = TextEmbeddings(
+            build_text_encoder(network.backbone.clip_model, spec), EmbeddingCache() if text_cache else None
+        )
+        segmenter = Segmenter(
+            network,
+            text,
+            device=chosen,
+            short_side=short_side,
+            max_long_side=max_long_side,
+            min_objectness=min_objectness,
+            max_batch=max_batch,
+        )
+        return optimize(segmenter, dtype=_choose_precision(precision, chosen))
 
     @property
     def spec(self) -> ModelSpec:
@@ -89,9 +149,7 @@ class Segmenter:
         return f"Segmenter({self.spec.name!r}, {self.precision} on {self.device}, short side {self.short_side})"
 
     @torch.inference_mode()
-    def segment(
-        self, frames: Sequence[Picture], vocabulary: Vocabulary | Sequence[Vocabulary]
-    ) -> list[Queries]:
+    def segment(self, frames: Sequence[Picture], vocabulary: Vocabulary | Sequence[Vocabulary]) -> list[Queries]:
         """Segment pictures of any sizes.
 
         Args:
@@ -150,6 +208,8 @@ class Segmenter:
 
     def image_pass(self, images: Tensor, valid_hw: Tensor) -> ImagePass:
         """The part that knows no words, in the segmenter's precision."""
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         if self.precision == "fp32":
             return self._forward(images, valid_hw)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
@@ -198,13 +258,15 @@ class Segmenter:
         step = self.max_batch
         return [group[start : start + step] for group in groups.values() for start in range(0, len(group), step)]
 
-    def _scores(self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary) -> ClassScores:
+    def _scores(
+        self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
+    ) -> ClassScores:
         return self.model.classify(in_embedding, out_embedding, valid, self.text_classifier(vocabulary))
 
     def _training_void(self, class_embedding: Tensor) -> Tensor:
         logits = class_logits(
             class_embedding,
-            self.text_classifier(self.training_vocabulary),
+            self.text_classifier(self.objectness_vocabulary),
             self.model.mask_decoder.logit_scale,
             self.model.void_embedding.weight,
         )
@@ -258,6 +320,21 @@ def _one_each(vocabulary: Vocabulary | Sequence[Vocabulary], count: int) -> list
     if len(vocabularies) != count:
         raise ConfigError(f"{len(vocabularies)} vocabularies for {count} frames, expected one, or one per frame")
     return vocabularies
+
+
+def _choose_device(device: torch.device | str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"unknown device {device!r}, expected auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} is not there: this machine shows {torch.cuda.device_count()} CUDA devices to torch; "
+            "use --device cpu, or check the driver"
+        )
+    return chosen
 
 
 def _choose_precision(precision: str, device: torch.device) -> str:

@@ -9,11 +9,14 @@ of zero may flip one bit of an attention or pooling mask, which moves that one q
 original against itself too.
 """
 
+import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..errors import ParityError
+from ..acceleration import optimize
+from ..errors import ParityError, StreamsegError
 from ..fcclip.backbone import BackboneFeatures
 from ..fcclip.classifier import class_logits, published_log_scores
 from ..fcclip.mask_decoder import QueryPredictions
@@ -30,7 +34,7 @@ from ..fcclip.model import build_fcclip
 from ..fcclip.pixel_decoder import PixelFeatures
 from ..fcclip.reference_weights import write_reference_checkpoint
 from ..fcclip.spec import MODEL_SPECS, get_spec
-from ..fcclip.text import VILD_TEMPLATES
+from ..fcclip.text import VILD_TEMPLATES, build_text_encoder
 from ..panoptic import (
     Instances,
     PanopticMap,
@@ -44,14 +48,21 @@ from ..queries import Queries
 from ..segmenter import Segmenter
 from ..vocabulary import Category, Vocabulary, seen_mask
 
-__all__ = ["Check", "GoldenCase", "Tolerance", "compare", "find_cases", "format_report", "run_parity"]
+__all__ = ["Check", "GoldenCase", "Tolerance", "compare", "find_cases", "format_report", "main", "run_parity"]
 
 Array = npt.NDArray[Any]
 
 FEATURES = ("stem", "res2", "res3", "res4", "res5", "clip_vis_dense")
-CONFIG_TO_MODEL = {"convnext_large": "fcclip-convnext-large", "convnext_base": "fcclip-convnext-base",
-                   "convnext_xxlarge": "fcclip-convnext-xxlarge", "rn50": "fcclip-r50", "rn101": "fcclip-r101",
-                   "rn50x4": "fcclip-r50x4", "rn50x16": "fcclip-r50x16", "rn50x64": "fcclip-r50x64"}
+CONFIG_TO_MODEL = {
+    "convnext_large": "fcclip-convnext-large",
+    "convnext_base": "fcclip-convnext-base",
+    "convnext_xxlarge": "fcclip-convnext-xxlarge",
+    "rn50": "fcclip-r50",
+    "rn101": "fcclip-r101",
+    "rn50x4": "fcclip-r50x4",
+    "rn50x16": "fcclip-r50x16",
+    "rn50x64": "fcclip-r50x64",
+}
 # Where the original under other CPU kernels differs from itself by this much in its class logits, the weights make the
 # decoder chaotic, and only what comes before it can be compared.
 ILL_CONDITIONED = 0.5
@@ -232,13 +243,20 @@ class _Run:
             self.final.class_embedding, self.image_pass.clip_embedding, self.image_pass.clip_valid, self.text
         )
         size = (case.image.shape[0], case.image.shape[1])
+        # Every query is compared, so objectness decides nothing here, and its 470 names need not be encoded.
         segmenter.min_objectness = 0.0
+        segmenter.objectness_vocabulary = self.vocabulary
         self.queries: Queries = segmenter.segment_tensors(images, valid_hw, [size], [self.vocabulary])[0]
         self.panoptic: PanopticMap = panoptic_from_queries(self.queries)
 
     def samples(self) -> Iterator[tuple[str, Tensor]]:
-        named = dict(zip(FEATURES[:5], (self.features.stem, self.features.res2, self.features.res3,
-                                        self.features.res4, self.features.res5), strict=True))
+        named = dict(
+            zip(
+                FEATURES[:5],
+                (self.features.stem, self.features.res2, self.features.res3, self.features.res4, self.features.res5),
+                strict=True,
+            )
+        )
         named["clip_vis_dense"] = self.features.dense
         yield from ((f"feat_{name}", value) for name, value in named.items())
         yield from ((f"ms{level}", value) for level, value in enumerate(self.pixels.scales))
@@ -264,7 +282,8 @@ def _check_text(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
     names = [name for category in run.vocabulary.categories for name in category.names]
     prompts = [template.format(name) for name in names for template in VILD_TEMPLATES]
     if "token_ids" in stored:
-        tokens = _array(run.segmenter.text.encoder.tokenize(prompts))
+        encoder = build_text_encoder(run.segmenter.model.backbone.clip_model, run.segmenter.spec)
+        tokens = _array(encoder.tokenize(prompts))
         yield _check("token_ids", stored["token_ids"] - tokens, EXACT)
     if "text_classifier" in stored:
         yield _check("text_classifier", stored["text_classifier"] - _array(run.text.embeddings), TEXT)
@@ -313,15 +332,17 @@ def _check_scores(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
         unequal = stored["valid_mask_at_clip_res"] != _array(run.image_pass.clip_valid[0])
         yield _check("valid_mask_at_clip_res", unequal.astype(float), Tolerance(p95=0.0))
     if "pred_logits" in stored:
-        yield _check("pred_logits", _per_row(stored["pred_logits"] - _array(run.scores.in_vocabulary_logits[0])), LOGITS)
+        yield _check(
+            "pred_logits", _per_row(stored["pred_logits"] - _array(run.scores.in_vocabulary_logits[0])), LOGITS
+        )
     if "pooled_clip_every10th" in stored:
         ours = _array(run.image_pass.clip_embedding[0, ::10])
         yield _check("pooled_clip_every10th", _per_row(stored["pooled_clip_every10th"] - ours), LOGITS)
     if "out_vocab_logits" in stored:
         yield _check("out_vocab_logits", _per_row(stored["out_vocab_logits"] - run.out_of_vocabulary_logits()), LOGITS)
     if "mask_cls_after_log" in stored:
-        ours = published_log_scores(run.scores.log_scores[0], run.scores.void_probability[0])
-        yield _check("mask_cls_after_log", _per_row(stored["mask_cls_after_log"] - _array(ours)), LOGITS)
+        ours = _array(published_log_scores(run.scores.log_scores[0], run.scores.void_probability[0]))
+        yield _check("mask_cls_after_log", _per_row(stored["mask_cls_after_log"] - ours), LOGITS)
 
 
 def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
@@ -428,7 +449,7 @@ def _per_row(difference: Array) -> Array:
 def _per_group(difference: Array, groups: Array) -> Array:
     largest = np.zeros(int(groups.max()) + 1)
     np.maximum.at(largest, groups, np.abs(difference))
-    return largest[np.unique(groups)]
+    return np.asarray(largest[np.unique(groups)])
 
 
 def _sampled(tensor: Tensor, stride: int) -> Array:
@@ -438,3 +459,52 @@ def _sampled(tensor: Tensor, stride: int) -> Array:
 def _array(tensor: Tensor) -> Array:
     array: Array = tensor.float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
     return array
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line: 0 if every case passes, 1 if a tensor is past its tolerance, 2 for a mistake in the call."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _compare_all(options)
+    except StreamsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _compare_all(options: argparse.Namespace) -> int:
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    cases = find_cases(options.cases)
+    failed = []
+    with tempfile.TemporaryDirectory() as checkpoints:
+        for case in cases:
+            checks = run_parity(
+                case,
+                weights=options.weights,
+                model=options.model,
+                device=options.device,
+                prepare=partial(optimize, dtype=options.dtype, compile=options.compile) if options.optimize else None,
+                checkpoints=Path(checkpoints),
+            )
+            print(format_report(case, options.model or case.model, checks), flush=True)
+            if not all(check.passed for check in checks):
+                failed.append(case.name)
+    print(
+        f"{len(cases) - len(failed)} of {len(cases)} cases passed" + (f"; failed: {', '.join(failed)}" * bool(failed))
+    )
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.parity",
+        description="Compare the model with stored numbers of the original FC-CLIP. Exit 1 past tolerance.",
+    )
+    parser.add_argument("cases", nargs="+", type=Path, metavar="CASE", help="NAME.json, NAME.npz, NAME, or a folder")
+    parser.add_argument("--weights", type=Path, help="a checkpoint, instead of the deterministic weights")
+    parser.add_argument("--model", help="a model's name, instead of the case's own")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:N")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--optimize", action="store_true", help="compare the optimised model: see --dtype, --compile")
+    parser.add_argument("--dtype", default="fp32", help="with --optimize: fp32 (default) or bf16")
+    parser.add_argument("--compile", action="store_true", help="with --optimize: through inductor")
+    return parser

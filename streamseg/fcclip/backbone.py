@@ -7,6 +7,7 @@ against the text.
 
 import logging
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from typing import Any, Self
 
 import open_clip
@@ -48,7 +49,9 @@ class ClipBackbone(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        del mode  # frozen (paper section 3.2): batch statistics and dropout must not come alive with the head's training
+        del (
+            mode
+        )  # frozen (paper section 3.2): batch statistics and dropout must not come alive with the head's training
         return super().train(False)
 
     @property
@@ -80,12 +83,11 @@ class ConvNextBackbone(ClipBackbone):
     def forward(self, images: Tensor) -> BackboneFeatures:
         trunk = self.clip_model.visual.trunk
         stem = trunk.stem(images)
-        stages = []
-        features = stem
-        for stage in trunk.stages:
-            features = stage(features)
-            stages.append(features)
-        return BackboneFeatures(stem, *stages, dense=trunk.norm_pre(features))
+        res2 = trunk.stages[0](stem)
+        res3 = trunk.stages[1](res2)
+        res4 = trunk.stages[2](res3)
+        res5 = trunk.stages[3](res4)
+        return BackboneFeatures(stem, res2, res3, res4, res5, dense=trunk.norm_pre(res5))
 
     def mask_embeddings(self, dense: Tensor, mask_logits: Tensor) -> Tensor:
         pooled = mask_pool(dense, mask_logits)
@@ -149,6 +151,9 @@ class ResNetBackbone(ClipBackbone):
 
 def build_backbone(spec: ModelSpec) -> ClipBackbone:
     """The CLIP of `spec` with random weights; `weights.py` fills them."""
+    if spec.clip_config is not None and spec.clip_model not in open_clip.list_models():
+        with as_file(files("streamseg") / "data" / "models" / spec.clip_config) as path:
+            open_clip.add_model_config(path)
     # open_clip warns through the root logger that it was given no weights, which is the plan.
     root = logging.getLogger()
     level = root.level

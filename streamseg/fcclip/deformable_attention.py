@@ -61,8 +61,7 @@ def sample_bags(value: Tensor, locations: Tensor, weights: Tensor, shapes: Seque
     starts = [0]
     for height, width in shapes[:-1]:
         starts.append(starts[-1] + height * width)
-    width = size[:, None, 0]
-    height = size[:, None, 1]
+    widths, heights = size[:, None, 0], size[:, None, 1]
     start = torch.tensor(starts, device=device, dtype=locations.dtype)[:, None]
 
     x, y = locations.unbind(-1)  # (B, S, M, L, P)
@@ -71,11 +70,11 @@ def sample_bags(value: Tensor, locations: Tensor, weights: Tensor, shapes: Seque
     rows = []
     corner_weights = []
     for row, row_weight in ((top, 1 - bottom_weight), (top + 1, bottom_weight)):
-        row_weight = weights * row_weight * ((row >= 0) & (row < height))
-        row_start = start + row.clamp(min=0).minimum(height - 1) * width
+        row_weight = weights * row_weight * ((row >= 0) & (row < heights))
+        row_start = start + row.clamp(min=0).minimum(heights - 1) * widths
         for column, column_weight in ((left, 1 - right_weight), (left + 1, right_weight)):
-            corner_weights.append(row_weight * column_weight * ((column >= 0) & (column < width)))
-            rows.append(row_start + column.clamp(min=0).minimum(width - 1))
+            corner_weights.append(row_weight * column_weight * ((column >= 0) & (column < widths)))
+            rows.append(row_start + column.clamp(min=0).minimum(widths - 1))
     # Row of the table = (image * S + cell) * M + head. float32 counts exactly up to 2^24 cells; the rest is integer.
     cell = torch.stack(rows, dim=-1).to(torch.int64)
     head = torch.arange(heads, device=device)
@@ -104,9 +103,7 @@ class MultiScaleDeformableAttention(nn.Module):
         self.output_proj = nn.Linear(dim, dim)
         self.sampler: Sampler | None = None  # None: the faster one for the device
 
-    def forward(
-        self, x: Tensor, position: Tensor, centres: Tensor, shapes: Sequence[tuple[int, int]]
-    ) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor, centres: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
         """Attend.
 
         Args:
@@ -130,7 +127,8 @@ class MultiScaleDeformableAttention(nn.Module):
         weights = self.attention_weights(query).float().reshape(batch, length, self.num_heads, -1).softmax(-1)
         weights = weights.reshape(batch, length, self.num_heads, self.num_levels, self.num_points)
         sampler = self.sampler or (sample_bags if self._bags_pay(x) else sample_plain)
-        return self.output_proj(sampler(value, locations, weights, shapes).to(x.dtype))
+        attended: Tensor = self.output_proj(sampler(value, locations, weights, shapes).to(x.dtype))
+        return attended
 
     @staticmethod
     def _bags_pay(x: Tensor) -> bool:

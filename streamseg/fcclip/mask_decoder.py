@@ -169,9 +169,7 @@ class MaskDecoder(nn.Module):
             memories.append((values + position.to(values.dtype), values))
         return memories
 
-    def _step(
-        self, layer: int, queries: Tensor, memory: tuple[Tensor, Tensor], attention_logits: Tensor
-    ) -> Tensor:
+    def _step(self, layer: int, queries: Tensor, memory: tuple[Tensor, Tensor], attention_logits: Tensor) -> Tensor:
         """One decoder layer: masked cross-attention, self-attention, feed-forward. attention_logits: (B, Q, H*W)."""
         keys, values = memory
         bias = _attention_bias(attention_logits).to(queries.dtype)

@@ -84,8 +84,9 @@ class FCCLIP(nn.Module):
             global_clip_embedding=F.normalize(embeddings[:, -1].float(), dim=-1),
         )
 
-    def classify(self, class_embedding: Tensor, clip_embedding: Tensor, clip_valid: Tensor,
-                 text: TextClassifier) -> ClassScores:
+    def classify(
+        self, class_embedding: Tensor, clip_embedding: Tensor, clip_valid: Tensor, text: TextClassifier
+    ) -> ClassScores:
         """The class step for one vocabulary: (..., Q, D) embeddings of both kinds to scores."""
         return geometric_ensemble(
             class_logits(class_embedding, text, self.mask_decoder.logit_scale, self.void_embedding.weight),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .backbone import BackboneFeatures
 from .deformable_attention import MultiScaleDeformableAttention, reference_points
-from .position import sine_position_encoding
+from .position import constant_in_graphs, sine_position_encoding
 from .spec import ModelSpec
 
 __all__ = ["PixelDecoder", "PixelFeatures"]
@@ -59,7 +59,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor, centres: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
         x = self.norm1(x + self.self_attn(x, position, centres, shapes))
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+        normed: Tensor = self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+        return normed
 
 
 class Encoder(nn.Module):
@@ -94,9 +95,7 @@ class DeformableTransformer(nn.Module):
         for layer in self.encoder.layers:
             x = layer(x, position, centres, shapes)
         outputs = x.split([height * width for height, width in shapes], dim=1)
-        return [
-            output.transpose(1, 2).unflatten(2, shape) for output, shape in zip(outputs, shapes, strict=True)
-        ]
+        return [output.transpose(1, 2).unflatten(2, shape) for output, shape in zip(outputs, shapes, strict=True)]
 
 
 class PixelDecoder(nn.Module):
@@ -125,6 +124,7 @@ class PixelDecoder(nn.Module):
         return PixelFeatures((stride32, stride16, stride8), self.mask_features(stride4))
 
 
+@constant_in_graphs
 @lru_cache(maxsize=64)
 def _centres_in_pixels(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
     """Each cell's own centre, expressed in pixels of every level: (S, L, 2). Read-only."""

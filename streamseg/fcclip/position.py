@@ -1,16 +1,28 @@
 """Sine positional encoding over the two axes of a feature map (DETR, as Mask2Former uses it)."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["sine_position_encoding"]
+__all__ = ["constant_in_graphs", "sine_position_encoding"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 TEMPERATURE = 10_000.0
 
 
+def constant_in_graphs(function: Callable[P, R]) -> Callable[P, R]:
+    """For pure functions of sizes: a compiled graph embeds the result instead of tracing how it is made."""
+    constant: Callable[P, R] = torch.compiler.assume_constant_result(function)
+    return constant
+
+
+@constant_in_graphs
 @lru_cache(maxsize=64)
 def sine_position_encoding(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(1, H*W, C) float32; the first half of the channels encodes y, the second x, both scaled to (0, 2 pi].

@@ -5,7 +5,7 @@ The mask generator is the same for every published size (Mask2Former's head: 250
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal
@@ -35,7 +35,8 @@ class ModelSpec:
         pixel_mean, pixel_std: RGB, on the 0..255 scale.
         short_side, max_long_side: default resize in pixels (published: shortest edge 800, longest at most 1333).
         hub_repo, hub_file: where the trained head is published; None where it is not on the Hub.
-        trained_on_world: the model knows only procedurally rendered scenes, not real footage.
+        clip_config: for a CLIP that open_clip does not know: its configuration in the package's `data/models`.
+        random_weights: nothing was trained; for trying the machinery without weights.
     """
 
     name: str
@@ -64,10 +65,11 @@ class ModelSpec:
     size_divisibility: int = 32
     short_side: int = 800
     max_long_side: int = 1333
-    trained_on_world: bool = False
+    clip_config: str | None = None
+    random_weights: bool = False
 
 
-def _convnext(name: str, clip_model: str, clip_tag: str, width: int, embed_dim: int, **published: str) -> ModelSpec:
+def _convnext(name: str, clip_model: str, clip_tag: str, width: int, embed_dim: int) -> ModelSpec:
     return ModelSpec(
         name=name,
         clip_model=clip_model,
@@ -77,7 +79,6 @@ def _convnext(name: str, clip_model: str, clip_tag: str, width: int, embed_dim: 
         backbone_channels=(width, 2 * width, 4 * width, 8 * width),
         embed_dim=embed_dim,
         ensemble_on_valid_mask=False,
-        **published,
     )
 
 
@@ -95,12 +96,8 @@ def _resnet(name: str, clip_model: str, width: int, embed_dim: int) -> ModelSpec
 
 
 _SPECS = (
-    _convnext(
-        "fcclip-convnext-large",
-        "convnext_large_d_320",
-        "laion2b_s29b_b131k_ft_soup",
-        width=192,
-        embed_dim=768,
+    replace(
+        _convnext("fcclip-convnext-large", "convnext_large_d_320", "laion2b_s29b_b131k_ft_soup", 192, 768),
         hub_repo="Voxel51/fc-clip",
         hub_file="model.safetensors",
     ),
@@ -113,7 +110,30 @@ _SPECS = (
     _resnet("fcclip-r50x64", "RN50x64", width=128, embed_dim=1024),
 )
 
-MODEL_SPECS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})
+# Small enough for ten frames a second on two CPU cores; the same code with smaller numbers.
+_DEMO = ModelSpec(
+    name="demo",
+    clip_model="streamseg_demo",
+    clip_tag=None,
+    clip_config="streamseg_demo.json",
+    family="convnext",
+    force_quick_gelu=False,
+    backbone_channels=(40, 80, 160, 320),
+    embed_dim=256,
+    ensemble_on_valid_mask=False,
+    num_queries=60,
+    hidden_dim=128,
+    mask_dim=128,
+    pixel_decoder_layers=2,
+    pixel_decoder_ffn_dim=512,
+    mask_decoder_layers=3,
+    mask_decoder_ffn_dim=512,
+    short_side=256,
+    max_long_side=448,
+)
+_DEMO_UNTRAINED = replace(_DEMO, name="demo-untrained", random_weights=True)
+
+MODEL_SPECS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in (*_SPECS, _DEMO, _DEMO_UNTRAINED)})
 DEFAULT_MODEL = "fcclip-convnext-large"
 
 

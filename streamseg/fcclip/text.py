@@ -190,16 +190,13 @@ class TextEncoder:
         if not prompts:
             return torch.zeros(0, length, dtype=torch.int64)
         # The tokenizer cuts silently. With room for one token more, that token is there exactly if one was needed.
-        try:
-            tokens = self.tokenizer(list(prompts), length + 1)
-        except UnicodeEncodeError as error:
-            raise VocabularyError(f"the name {error.object!r} is not text: {error.reason}; write it in UTF-8") from None
+        tokens = self.tokenizer(list(prompts), length + 1)
         too_long = tokens[:, length].nonzero()
         if len(too_long):
             worst = int(too_long[0])
             raise VocabularyError(
-                f"the name {subjects[worst]!r} is too long for CLIP: the prompt {prompts[worst]!r} needs "
-                f"{self._count_tokens(prompts[worst])} tokens, at most {length} fit; shorten the name"
+                f"{_shown(subjects[worst])} needs {self._count_tokens(prompts[worst])} tokens as a prompt, "
+                f"CLIP takes at most {length}, start and end included; write it shorter"
             )
         return tokens[:, :length]
 
@@ -344,6 +341,10 @@ class TextEmbeddings:
         """Folder name: everything that an embedding depends on beside the name."""
         templates = hashlib.sha256("\n".join(VILD_TEMPLATES).encode()).hexdigest()[:8]
         return f"{self.encoder.fingerprint}-{templates}"
+
+
+def _shown(name: str, width: int = 60) -> str:
+    return repr(name if len(name) <= width else f"{name[: width - 3]}...")
 
 
 @contextmanager

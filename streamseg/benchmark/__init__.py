@@ -1,0 +1,1 @@
+"""Measurements that compare machines fairly: ratios of two things timed in turns."""
