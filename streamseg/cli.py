@@ -241,7 +241,7 @@ def segment(
     from .sinks.images import ImageFolder
 
     sink = ImageFolder(output, pictures, words, overwrite=overwrite)
-    report.say(f"vocabulary {words.name!r}: {len(words)} categories, {len(words.background)} more as background")
+    report.say(f"{words!r}")
     given = {
         "model": model,
         "weights": weights,
@@ -507,6 +507,7 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
         "short_side": spec.short_side,
         "max_long_side": spec.max_long_side,
         "parameters_millions": PARAMETERS_MILLIONS.get(spec.name),
+        "random_weights": spec.random_weights,
         "ready": status.ready or spec.random_weights,
         "weights": None if status.head is None else str(status.head),
         "weights_bytes": status.head_bytes,
@@ -517,7 +518,7 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
 
 
 def _weights_text(row: dict[str, Any]) -> str:
-    if row["ready"] and row["weights"] is None:
+    if row["random_weights"]:
         return "random, for trying the machinery"
     if row["ready"]:
         size = row["weights_bytes"] + (row["clip_weights_bytes"] if row["clip_weights"] != row["weights"] else 0)
