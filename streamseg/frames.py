@@ -215,8 +215,8 @@ class FrameResult:
         _check_choice(self.status, "the status of a frame", get_args(Status))
         if (self.status == "failed") != (self.error is not None) or (self.status == "failed" and self.segments):
             raise ConfigError(
-                f"frame {self.index} has status {self.status!r}, error {self.error!r} and {len(self.segments)} segments, "
-                "expected an error and no segments if it failed, else no error"
+                f"frame {self.index} with status {self.status!r}, error {self.error!r} has {len(self.segments)} segments"
+                ", expected an error and no segments if it failed, else no error"
             )
         for event in self.events:
             _check_choice(event, "an event", EVENTS)

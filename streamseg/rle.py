@@ -52,7 +52,7 @@ def decode_mask(rle: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
         ) from None
     if min(height, width) < 0 or (counts < 0).any() or counts.sum() != height * width:
         raise ConfigError(
-            f"mask counts cover {counts.sum()} pixels, expected {height * width} for {height}x{width}: the record is damaged"
+            f"mask counts cover {counts.sum()} pixels, expected {height * width} ({height}x{width}): it is damaged"
         )
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(width, height).T
