@@ -215,7 +215,7 @@ class FrameResult:
         _check_choice(self.status, "the status of a frame", get_args(Status))
         if (self.status == "failed") != (self.error is not None) or (self.status == "failed" and self.segments):
             raise ConfigError(
-                f"frame {self.index} with status {self.status!r}, error {self.error!r} has {len(self.segments)} segments"
+                f"frame {self.index}: status {self.status!r}, error {self.error!r} and {len(self.segments)} segments"
                 ", expected an error and no segments if it failed, else no error"
             )
         for event in self.events:

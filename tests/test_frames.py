@@ -187,7 +187,7 @@ def test_rounding_past_one_is_a_score_of_one() -> None:
         ({"panoptic": ids().astype(np.int64)}, "int64"),
         ({"status": "broken"}, "'broken', expected one of ok, failed"),
         ({"status": "failed"}, "expected an error and no segments"),
-        ({"error": "boom"}, "status 'ok', error 'boom' has"),
+        ({"error": "boom"}, "status 'ok', error 'boom' and"),
         ({"events": ("explosion",)}, "'explosion', expected one of scene_cut"),
         ({"latency_seconds": math.nan}, "latency_seconds is nan"),
         ({"latency_seconds": math.inf}, "latency_seconds is inf"),
