@@ -222,7 +222,7 @@ def test_files_vanish_while_they_are_read(cache: EmbeddingCache, monkeypatch: py
     assert len(files(cache.root)) == 1
 
     late = EmbeddingCache(cache.root)
-    monkeypatch.setattr(late, "_files", lambda key: listed)
+    monkeypatch.setattr(late, "_files", lambda _: listed)
     assert late.load(KEY) == {}  # read again later; until then it counts as missing
     late._merge(KEY)
     assert_holds(cache, names)
