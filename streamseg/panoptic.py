@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .competition import compete
 from .fcclip.classifier import published_log_scores
 from .queries import MaskGeometry, Queries
 from .vocabulary import Category
@@ -29,8 +30,6 @@ __all__ = [
 ]
 
 OVERLAP_THRESHOLD = 0.8
-CHUNK_PIXELS = 1 << 22  # mask pixels upsampled at a time on a CPU: 16 MB of float32, a few megabytes from its caches
-CUDA_CHUNK_PIXELS = 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def merge_masks(
     height, width = geometry.output_hw
     if len(scores) == 0:
         return PanopticMap(np.zeros((height, width), np.int32), ())
-    winner, winner_is_sure, own_area = _compete(scores, mask_logits.float(), geometry)
+    winner, winner_is_sure, own_area = compete(scores, mask_logits, geometry)
 
     count = len(scores)
     won_area = torch.bincount(winner.flatten(), minlength=count)
@@ -235,33 +234,6 @@ def instance_inference(
 
 def _kept(scores: Tensor, labels: Tensor, *, void: int, score_threshold: float) -> Tensor:
     return torch.nonzero((labels != void) & (scores > score_threshold)).squeeze(1)
-
-
-def _compete(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -> tuple[Tensor, Tensor, Tensor]:
-    """Winner of every pixel, whether its own mask covers it, and every mask's own area.
-
-    A few masks at a time with a running maximum: the memory does not grow with the number of masks.
-    """
-    height, width = geometry.output_hw
-    device = mask_logits.device
-    best = torch.full((height, width), -1.0, device=device)
-    winner = torch.zeros((height, width), dtype=torch.int64, device=device)
-    sure = torch.zeros((height, width), dtype=torch.bool, device=device)
-    own_areas = []
-    limit = CUDA_CHUNK_PIXELS if device.type == "cuda" else CHUNK_PIXELS
-    chunk = max(1, limit // max(height * width, geometry.padded_hw[0] * geometry.padded_hw[1]))
-    for start in range(0, len(scores), chunk):
-        part = slice(start, start + chunk)
-        masks = geometry.upsample(mask_logits[part]).sigmoid()
-        covers = masks >= 0.5
-        own_areas.append(covers.flatten(1).sum(1))
-        weighted, index = (masks * scores[part, None, None].float()).max(0)
-        # Strictly better only: of equal masks the first one wins, as in one argmax over all.
-        better = weighted > best
-        best = torch.where(better, weighted, best)
-        winner = torch.where(better, index + start, winner)
-        sure = torch.where(better, covers.gather(0, index[None])[0], sure)
-    return winner, sure, torch.cat(own_areas)
 
 
 def _grown(segment: PanopticSegment, area: int, score: float) -> PanopticSegment:

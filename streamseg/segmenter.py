@@ -23,6 +23,7 @@ from .fcclip.model import FCCLIP, ImagePass, build_fcclip
 from .fcclip.spec import DEFAULT_MODEL, ModelSpec, get_spec
 from .fcclip.text import TextEmbeddings, build_text_encoder
 from .fcclip.text_cache import EmbeddingCache
+from .fcclip.text_progress import TextProgress
 from .fcclip.weights import load_weights
 from .preprocess import normalize_and_pad, padded_size, resize, resized_size
 from .queries import MaskGeometry, Queries
@@ -128,7 +129,9 @@ class Segmenter:
         else:
             load_weights(network, weights or ensure_weights(spec, progress=progress), clip=clip, progress=progress)
         text = TextEmbeddings(
-            build_text_encoder(network.backbone.clip_model, spec), EmbeddingCache() if text_cache else None
+            build_text_encoder(network.backbone.clip_model, spec),
+            EmbeddingCache() if text_cache else None,
+            progress=TextProgress() if progress else None,
         )
         segmenter = Segmenter(
             network,

@@ -26,6 +26,7 @@ LAYERS: dict[str, int] = {
     "preprocess": 1,
     "queries": 1,
     "segmenter": 1,
+    "competition": 1,
     "panoptic": 1,
     "acceleration": 1,
     "sinks": 1,
@@ -48,7 +49,8 @@ LAYERS: dict[str, int] = {
 # Words may use one another. A stage uses another one only along these edges; no other layer has any.
 USES: dict[str, set[str]] = {
     "acceleration": {"fcclip", "segmenter"},
-    "panoptic": {"fcclip", "queries"},
+    "competition": {"queries"},
+    "panoptic": {"competition", "fcclip", "queries"},
     "segmenter": {"fcclip", "preprocess", "queries"},
 }
 

@@ -184,6 +184,11 @@ def _drive_link(spec: ModelSpec) -> str | None:
 
 def _where_published(spec: ModelSpec) -> str:
     link = _drive_link(spec)
+    if spec.clip_config is not None:
+        return (
+            f"{spec.name} has no trained weights in this release: pass --weights FILE, or take "
+            f"--model {spec.name}-untrained to try the machinery with random ones"
+        )
     if link is None:
         return f"no trained weights are published for {spec.name}: pass --weights FILE with weights of yours"
     return f"{spec.name} is published on Google Drive only: save {link} with a browser and pass --weights FILE"

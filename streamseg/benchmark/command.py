@@ -1,0 +1,153 @@
+"""The command line of the benchmarks: `python -m pipelines.benchmark model|text`.
+
+Every variant runs in a process of its own, so that peak memory is its own and no compiled graph or cast weight of one
+is there when the next is timed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError, StreamsegError
+from ..fcclip.spec import get_spec
+from .machine import describe_machine
+from .model import VARIANTS, benchmark_model
+from .text import benchmark_text
+
+__all__ = ["main", "model_table", "text_table"]
+
+STAGES = ("backbone", "pixel decoder", "mask decoder", "panoptic merge", "rest")
+DEFAULT_MODELS = ("fcclip-r50", "fcclip-convnext-large")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 if everything was measured, 1 if a part failed, 2 for a mistake in the call."""
+    options = _parser().parse_args(arguments)
+    try:
+        torch.set_num_threads(options.threads)
+        if options.only:
+            print(json.dumps(_measure(options)))
+            return 0
+        return _run_all(options)
+    except StreamsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+def _run_all(options: argparse.Namespace) -> int:
+    for model in options.model:
+        get_spec(model)
+    parts = [(model, variant) for model in options.model for variant in _variants(options)]
+    results: list[dict[str, Any]] = []
+    failed = 0
+    for number, (model, variant) in enumerate(parts, start=1):
+        print(f"[{number}/{len(parts)}] {model}: {variant}", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", "streamseg.benchmark", options.what, "--model", model, "--only", variant,
+                   "--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds),
+                   "--size", options.size]  # fmt: skip
+        if options.weights:
+            command += ["--weights", str(options.weights)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            failed += 1
+        else:
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    report = {"machine": describe_machine(), options.what: results}
+    table = _markdown(options.what, report)
+    print(table)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        options.output.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    return 1 if failed else 0
+
+
+def _variants(options: argparse.Namespace) -> list[str]:
+    if options.what == "text":
+        return ["text"]
+    known = [variant.name for variant in VARIANTS]
+    for name in options.variant or []:
+        if name not in known:
+            raise ConfigError(f"unknown variant {name!r}, expected one of {', '.join(map(repr, known))}")
+    return options.variant or known
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    [model] = options.model
+    if options.what == "text":
+        return benchmark_text(get_spec(model), seconds=options.seconds)
+    [variant] = [variant for variant in VARIANTS if variant.name == options.only]
+    size_hw = _size(options.size)
+    return benchmark_model(model, variant, size_hw=size_hw, runs=options.runs, weights=options.weights).to_dict()
+
+
+def _markdown(what: str, report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "open_clip_torch", "timm"))
+    head = f"{machine['cpu']}, {machine['threads']} threads, Python {machine['python']}, {versions}, {machine['date']}."
+    return f"{head}\n\n{model_table(report[what]) if what == 'model' else text_table(report[what])}"
+
+
+def model_table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row per model and variant."""
+    lines = [
+        "| model | variant | input | trunk, s | frame, s | **trunks a frame** (range) | of it: backbone / pixel decoder "
+        "/ mask decoder / merge / rest | peak memory: loading / running, GB | first frame, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results:
+        stages = " / ".join(f"{row['stages'][name]:.2f}" for name in STAGES) if row["stages"] else "one graph"
+        height, width = row["size_hw"]
+        lines.append(
+            f"| {row['model']} | {row['variant']} | {height}x{width} | {row['trunk_seconds']:.3f} | "
+            f"{row['frame_seconds']:.3f} | "
+            f"**{row['trunks']:.2f}** ({row['trunks_low']:.2f}-{row['trunks_high']:.2f}) | {stages} | {row['load_peak_bytes'] / 1e9:.1f} / {row['run_peak_bytes'] / 1e9:.1f} | "
+            f"{row['first_frame_seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def text_table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row per model."""
+    lines = [
+        "| model | full-length encoder, prompts/s | streamseg, prompts/s | **speed-up** | largest difference |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['model']} | {row['full_length_prompts_per_second']:.0f} | {row['prompts_per_second']:.0f} | "
+        f"**{row['speedup']:.1f}** | {row['max_difference']:.1e} |"
+        for row in results
+    ]
+    return "\n".join(lines)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ConfigError(f"size is {text!r}, expected HEIGHTxWIDTH in pixels, such as 480x640")
+    return int(height), int(width)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.benchmark",
+        description="Measure as ratios in one run: frames in multiples of the bare CLIP trunk, text against the "
+        "full-length encoder. Leave the machine alone meanwhile.",
+    )
+    parser.add_argument("what", choices=("model", "text"))
+    parser.add_argument("--model", nargs="+", default=list(DEFAULT_MODELS), help="default: %(default)s")
+    parser.add_argument("--variant", nargs="+", help=f"default: all of {[variant.name for variant in VARIANTS]}")
+    parser.add_argument("--size", default="480x640", help="picture and network input (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=7, help="counted turns (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="text: time per model (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, help="a checkpoint, instead of deterministic weights")
+    parser.add_argument("--output", type=Path, help="write NAME.md and NAME.json")
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # one part, in this process, as JSON
+    return parser

@@ -1,0 +1,67 @@
+"""What the figures were measured on, and how much memory it took."""
+
+import os
+import platform
+import re
+import resource
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["describe_machine", "peak_memory_bytes", "reset_peak_memory"]
+
+STATUS = Path("/proc/self/status")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Hardware, versions and date, for the head of a table."""
+    facts: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": _cpu_name(),
+        "cpu_bf16": "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "os": platform.system(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "timm", "numpy")},
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = torch.version.cuda
+    return facts
+
+
+def peak_memory_bytes() -> int:
+    """Most resident memory since the start, or since `reset_peak_memory` where the system has that."""
+    if STATUS.exists():
+        found = re.search(r"^VmHWM:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory() -> None:
+    """Begin a new peak (Linux); elsewhere the peak is that of the whole process."""
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
+def _cpu_name() -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", _cpu_info(), re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _cpu_flags() -> frozenset[str]:
+    found = re.search(r"^flags\s*:\s*(.+)$", _cpu_info(), re.MULTILINE)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def _cpu_info() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
