@@ -122,7 +122,7 @@ class Segmenter:
 
         spec = get_spec(model)
         chosen = _choose_device(device)
-        network = build_fcclip(spec)
+        network = build_fcclip(spec, initialize=spec.random_weights)
         if spec.random_weights:
             if weights is not None:
                 raise ConfigError(f"{model} has random weights by definition, expected no weights file: {weights}")

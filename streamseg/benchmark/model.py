@@ -216,7 +216,7 @@ def _load(model: str, weights: Path | str | None) -> Segmenter:
         return Segmenter.load(model, weights, device="cpu", precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reference.pth"
-        write_reference_checkpoint(build_fcclip(get_spec(model)), path)
+        write_reference_checkpoint(build_fcclip(get_spec(model), initialize=False), path)
         gc.collect()
         reset_peak_memory()
         return Segmenter.load(model, path, device="cpu", precision="fp32")

@@ -409,7 +409,7 @@ def _load(model: str, weights: Path | str | None, device: str, checkpoints: Path
     with tempfile.TemporaryDirectory() as temporary:
         path = (checkpoints or Path(temporary)) / f"{model}-reference.pth"
         if not path.exists():
-            write_reference_checkpoint(build_fcclip(get_spec(model)), path)
+            write_reference_checkpoint(build_fcclip(get_spec(model), initialize=False), path)
         return Segmenter.load(model, weights=path, device=device, precision="fp32")
 
 

@@ -4,11 +4,14 @@
 product per vocabulary. Frames that want different words share the first.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .backbone import BackboneFeatures, ClipBackbone, build_backbone
 from .classifier import ClassScores, TextClassifier, class_logits, geometric_ensemble
@@ -98,15 +101,44 @@ class FCCLIP(nn.Module):
         )
 
 
-def build_fcclip(spec: ModelSpec) -> FCCLIP:
-    """The model of `spec` with random weights, in eval mode, float32, on the CPU."""
-    return FCCLIP(
-        spec,
-        backbone=build_backbone(spec),
-        pixel_decoder=PixelDecoder(spec),
-        mask_decoder=MaskDecoder(spec),
-        void_embedding=nn.Embedding(1, spec.embed_dim),
-    ).eval()
+def build_fcclip(spec: ModelSpec, *, initialize: bool = True) -> FCCLIP:
+    """The model of `spec`, in eval mode, float32, on the CPU.
+
+    Args:
+        spec: which one.
+        initialize: draw random weights. Without, they are whatever was in memory, to be filled from a file right away:
+            the memory of weights that nobody wrote to is not taken yet, which keeps the peak of loading low.
+    """
+    with nullcontext() if initialize else _NoRandomWeights():
+        return FCCLIP(
+            spec,
+            backbone=build_backbone(spec),
+            pixel_decoder=PixelDecoder(spec),
+            mask_decoder=MaskDecoder(spec),
+            void_embedding=nn.Embedding(1, spec.embed_dim),
+        ).eval()
+
+
+class _NoRandomWeights(TorchFunctionMode):
+    """While modules are built: random fills, and the arithmetic that shapes them, do nothing.
+
+    Constants (ones of norms, masks) are written as ever.
+    """
+
+    SKIPPED = frozenset(
+        {
+            *("uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_", "clamp_"),
+            *("kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"),
+        }
+    )
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in self.SKIPPED:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _inside(dense: Tensor, valid_hw: Tensor | None, stride: int) -> Tensor:
