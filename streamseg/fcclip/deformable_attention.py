@@ -40,17 +40,18 @@ def sample_plain(value: Tensor, locations: Tensor, weights: Tensor, shapes: Sequ
         (B, S, M*D). Samples outside of a level count as zero.
     """
     batch, length, heads, dim = value.shape
-    total = value.new_zeros(batch * heads, dim, length)
+    total = locations.new_zeros(batch * heads, dim, length)
     levels = value.split([height * width for height, width in shapes], dim=1)
     for level, (height, width) in enumerate(shapes):
-        image = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, dim, height, width)
+        # In the coordinates' type: rounded to bfloat16 with the values, they would miss by a pixel in wide pictures.
+        image = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, dim, height, width).to(locations.dtype)
         size = locations.new_tensor((width, height))
         grid = (2 * locations[:, :, :, level] + 1) / size - 1  # pixels to grid_sample's [-1, 1], align_corners=False
-        grid = grid.transpose(1, 2).flatten(0, 1).to(image.dtype)
+        grid = grid.transpose(1, 2).flatten(0, 1)
         samples = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         weight = weights[:, :, :, level].transpose(1, 2).reshape(batch * heads, 1, length, -1)
         total = total + (samples * weight).sum(-1)
-    return total.reshape(batch, heads * dim, length).transpose(1, 2)
+    return total.reshape(batch, heads * dim, length).transpose(1, 2).to(value.dtype)
 
 
 def sample_bags(value: Tensor, locations: Tensor, weights: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
