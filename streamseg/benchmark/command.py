@@ -96,35 +96,59 @@ def _markdown(what: str, report: dict[str, Any]) -> str:
 
 def model_table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: a row per model and variant."""
-    lines = [
-        "| model | variant | input | trunk, s | frame, s | **trunks a frame** (range) | of it: backbone / pixel decoder "
-        "/ mask decoder / merge / rest | peak memory: loading / running, GB | first frame, s |",
-        "|---|---|---|---|---|---|---|---|---|",
+    columns = (
+        "model",
+        "variant",
+        "input",
+        "trunk, s",
+        "frame, s",
+        "**trunks a frame** (range)",
+        f"of it: {' / '.join(STAGES)}",
+        "peak memory: loading / running, GB",
+        "first frame, s",
+    )
+    return "\n".join([_row(columns), _row(["---"] * len(columns)), *(_row(_model_cells(row)) for row in results)])
+
+
+def _model_cells(row: dict[str, Any]) -> list[str]:
+    height, width = row["size_hw"]
+    return [
+        row["model"],
+        row["variant"],
+        f"{height}x{width}",
+        f"{row['trunk_seconds']:.3f}",
+        f"{row['frame_seconds']:.3f}",
+        f"**{row['trunks']:.2f}** ({row['trunks_low']:.2f}-{row['trunks_high']:.2f})",
+        " / ".join(f"{row['stages'][name]:.2f}" for name in STAGES) if row["stages"] else "one graph",
+        f"{row['load_peak_bytes'] / 1e9:.1f} / {row['run_peak_bytes'] / 1e9:.1f}",
+        f"{row['first_frame_seconds']:.0f}",
     ]
-    for row in results:
-        stages = " / ".join(f"{row['stages'][name]:.2f}" for name in STAGES) if row["stages"] else "one graph"
-        height, width = row["size_hw"]
-        lines.append(
-            f"| {row['model']} | {row['variant']} | {height}x{width} | {row['trunk_seconds']:.3f} | "
-            f"{row['frame_seconds']:.3f} | "
-            f"**{row['trunks']:.2f}** ({row['trunks_low']:.2f}-{row['trunks_high']:.2f}) | {stages} | {row['load_peak_bytes'] / 1e9:.1f} / {row['run_peak_bytes'] / 1e9:.1f} | "
-            f"{row['first_frame_seconds']:.0f} |"
-        )
-    return "\n".join(lines)
 
 
 def text_table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: a row per model."""
-    lines = [
-        "| model | full-length encoder, prompts/s | streamseg, prompts/s | **speed-up** | largest difference |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['model']} | {row['full_length_prompts_per_second']:.0f} | {row['prompts_per_second']:.0f} | "
-        f"**{row['speedup']:.1f}** | {row['max_difference']:.1e} |"
+    columns = (
+        "model",
+        "full-length encoder, prompts/s",
+        "streamseg, prompts/s",
+        "**speed-up**",
+        "largest difference",
+    )
+    rows = [
+        [
+            row["model"],
+            f"{row['full_length_prompts_per_second']:.0f}",
+            f"{row['prompts_per_second']:.0f}",
+            f"**{row['speedup']:.1f}**",
+            f"{row['max_difference']:.1e}",
+        ]
         for row in results
     ]
-    return "\n".join(lines)
+    return "\n".join([_row(columns), _row(["---"] * len(columns)), *map(_row, rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .machine import peak_memory_bytes, reset_peak_memory
 
-__all__ = ["VARIANTS", "FrameTiming", "Variant", "benchmark_model", "test_picture"]
+__all__ = ["VARIANTS", "FrameTiming", "Variant", "benchmark_model", "made_up_picture"]
 
 CLASSES = (
     "person,man,woman; car,cars; dog,puppy; zebra; armchair,lounge chair; robot; "
@@ -114,7 +114,7 @@ def benchmark_model(
     segmenter.short_side, segmenter.max_long_side = min(size_hw), max(size_hw)
     optimize(segmenter, dtype=variant.dtype, compile=variant.compile, channels_last=variant.channels_last)
     vocabulary = Vocabulary.parse(CLASSES, name="benchmark")
-    picture = test_picture(size_hw)
+    picture = made_up_picture(size_hw)
 
     def frame() -> None:
         panoptic_from_queries(segmenter.segment([picture], vocabulary)[0])
@@ -145,7 +145,7 @@ def benchmark_model(
     )
 
 
-def test_picture(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def made_up_picture(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """A made-up street: sky, ground, and a few bright shapes; the same on every machine."""
     height, width = size_hw
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
