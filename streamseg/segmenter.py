@@ -227,6 +227,7 @@ class Segmenter:
         """Network input for a picture of this size, before padding: (height, width)."""
         return resized_size((size_hw[0], size_hw[1]), self.short_side, self.max_long_side)
 
+    @torch.inference_mode()
     def classify(self, queries: Queries, vocabulary: Vocabulary) -> Queries:
         """The same queries under other words; no image is needed (a changed vocabulary, live tracks).
 
@@ -237,6 +238,7 @@ class Segmenter:
         )
         return queries.relabelled(vocabulary, scores.log_scores, scores.void_probability)
 
+    @torch.inference_mode(mode=False)  # kept for later calls, which may not be in inference mode
     def text_classifier(self, vocabulary: Vocabulary) -> TextClassifier:
         """The text matrix of a vocabulary with its background, on the segmenter's device; encoded at most once."""
         categories = vocabulary.all_categories
@@ -355,6 +357,6 @@ def _at_least(lowest: int, value: int, name: str) -> int:
 
 
 def _fraction(value: float, name: str) -> float:
-    if not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ConfigError(f"{name} is {value!r}, expected a number from 0 to 1")
     return float(value)

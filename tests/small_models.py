@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from streamseg.fcclip.reference_weights import reference_tensor
 from streamseg.fcclip.spec import ModelSpec, get_spec
 from streamseg.fcclip.text import TextEmbeddings
 from streamseg.fcclip.weights import official_key
+from streamseg.preprocess import normalize_and_pad
 from streamseg.segmenter import Segmenter
 
 SMALL_CONVNEXT = replace(
@@ -78,7 +80,22 @@ def small_model(spec: ModelSpec = SMALL_CONVNEXT) -> FCCLIP:
         spec, small_backbone(spec), PixelDecoder(spec), MaskDecoder(spec), nn.Embedding(1, spec.embed_dim)
     ).eval()
     fill(model)
+    _calibrate(model)
     return model
+
+
+@torch.no_grad()
+def _calibrate(model: FCCLIP) -> None:
+    """Make masks small enough to leave room for one another, and void likely enough to win some queries.
+
+    The deterministic weights do that for the published widths only.
+    """
+    model.mask_decoder.mask_embed.layers[2].bias[0] -= 2
+    spec, device = model.spec, torch.device("cpu")
+    image, _ = normalize_and_pad([picture(64, 96)], mean=spec.pixel_mean, std=spec.pixel_std, divisor=32, device=device)
+    mean = F.normalize(F.normalize(model(image).predictions.class_embedding[0], dim=-1).mean(0, keepdim=True), dim=-1)
+    void = F.normalize(model.void_embedding.weight, dim=-1)
+    model.void_embedding.weight.copy_(F.normalize(void - (void @ mean.T) * mean, dim=-1) + 0.08 * mean)
 
 
 class WordVectors:
@@ -101,7 +118,7 @@ class WordVectors:
         self.asked += names
         rows = [np.random.default_rng(zlib.crc32(name.encode())).normal(size=self.dim) for name in names]
         rows.append(np.zeros(self.dim))  # np.stack wants one at least
-        return torch.nn.functional.normalize(torch.from_numpy(np.stack(rows)).float(), dim=-1)[:-1]
+        return F.normalize(torch.from_numpy(np.stack(rows)).float(), dim=-1)[:-1]
 
 
 def small_segmenter(model: FCCLIP | None = None, **options: Any) -> Segmenter:
