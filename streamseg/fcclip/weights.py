@@ -296,7 +296,9 @@ def _describe(tensor: Tensor) -> str:
 
 def _refuse(spec: ModelSpec, part: _Part, missing: list[str], left_over: list[str], misshaped: list[str]) -> NoReturn:
     problems = (("missing", missing), ("left over", left_over), ("of another shape", misshaped))
-    listed = "; ".join(f"{len(keys)} {what}: {_listing(keys)}" for what, keys in problems if keys)
+    # A whole other model differs everywhere; its name says more than a list could.
+    most = _LISTED if identify_model(part.tensors) in (None, spec.name) else 1
+    listed = "; ".join(f"{len(keys)} {what}: {_listing(keys, most)}" for what, keys in problems if keys)
     raise WeightsError(
         f"{part.path} does not fit {spec.name} ({listed}); {_remedy(spec, part, bool(left_over or misshaped))}"
     )
@@ -315,9 +317,9 @@ def _remedy(spec: ModelSpec, part: _Part, differs: bool) -> str:
     return "the file is incomplete: download or copy it again"
 
 
-def _listing(keys: list[str]) -> str:
-    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-    return ", ".join(keys[:_LISTED]) + more
+def _listing(keys: list[str], most: int = _LISTED) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more
 
 
 def _copy(part: _Part, targets: Mapping[str, Tensor]) -> None:
