@@ -1,4 +1,4 @@
-"""Measure speed as ratios: `python -m pipelines.benchmark model|text`."""
+"""Measure speed as ratios: `python -m pipelines.benchmark model|text|throughput`."""
 
 import sys
 

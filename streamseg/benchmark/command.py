@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: `python -m pipelines.benchmark model|text`.
+"""The command line of the benchmarks: `python -m pipelines.benchmark model|text|throughput`.
 
 Every variant runs in a process of its own, so that peak memory is its own and no compiled graph or cast weight of one
 is there when the next is timed.
@@ -19,8 +19,9 @@ from ..fcclip.spec import get_spec
 from .machine import describe_machine
 from .model import VARIANTS, benchmark_model
 from .text import benchmark_text
+from .throughput import benchmark_throughput
 
-__all__ = ["main", "model_table", "text_table"]
+__all__ = ["main", "model_table", "text_table", "throughput_table"]
 
 STAGES = ("backbone", "pixel decoder", "mask decoder", "panoptic merge", "rest")
 DEFAULT_MODELS = ("fcclip-r50", "fcclip-convnext-large")
@@ -48,16 +49,16 @@ def _run_all(options: argparse.Namespace) -> int:
     failed = 0
     for number, (model, variant) in enumerate(parts, start=1):
         print(f"[{number}/{len(parts)}] {model}: {variant}", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "streamseg.benchmark", options.what, "--model", model, "--only", variant,
-                   "--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds),
-                   "--size", options.size]  # fmt: skip
+        command = [sys.executable, "-m", "streamseg.benchmark", options.what, "--model", model, "--only", variant]
+        command += ["--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds)]
+        command += ["--size", *options.size, "--batch", *map(str, options.batch), "--device", options.device]
         if options.weights:
             command += ["--weights", str(options.weights)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             failed += 1
         else:
-            results.append(json.loads(done.stdout.splitlines()[-1]))
+            results += json.loads(done.stdout.splitlines()[-1])
     report = {"machine": describe_machine(), options.what: results}
     table = _markdown(options.what, report)
     print(table)
@@ -69,8 +70,8 @@ def _run_all(options: argparse.Namespace) -> int:
 
 
 def _variants(options: argparse.Namespace) -> list[str]:
-    if options.what == "text":
-        return ["text"]
+    if options.what != "model":
+        return [options.what] if options.what == "text" else ["fp32", "bf16", "bf16 compiled"]
     known = [variant.name for variant in VARIANTS]
     for name in options.variant or []:
         if name not in known:
@@ -78,20 +79,33 @@ def _variants(options: argparse.Namespace) -> list[str]:
     return options.variant or known
 
 
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     [model] = options.model
+    if options.what == "throughput":
+        rows = benchmark_throughput(
+            model,
+            precision=options.only.split()[0],
+            compiled="compiled" in options.only,
+            sizes_hw=[_size(size) for size in options.size],
+            batches=options.batch,
+            device=options.device,
+            runs=options.runs,
+            weights=options.weights,
+        )
+        return [row.to_dict() for row in rows]
     if options.what == "text":
-        return benchmark_text(get_spec(model), seconds=options.seconds)
+        return [benchmark_text(get_spec(model), seconds=options.seconds)]
     [variant] = [variant for variant in VARIANTS if variant.name == options.only]
-    size_hw = _size(options.size)
-    return benchmark_model(model, variant, size_hw=size_hw, runs=options.runs, weights=options.weights).to_dict()
+    sizes = map(_size, options.size)
+    timings = (benchmark_model(model, variant, size_hw=s, runs=options.runs, weights=options.weights) for s in sizes)
+    return [timing.to_dict() for timing in timings]
 
 
 def _markdown(what: str, report: dict[str, Any]) -> str:
     machine = report["machine"]
     versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "open_clip_torch", "timm"))
     head = f"{machine['cpu']}, {machine['threads']} threads, Python {machine['python']}, {versions}, {machine['date']}."
-    return f"{head}\n\n{model_table(report[what]) if what == 'model' else text_table(report[what])}"
+    return f"{head}\n\n{TABLES[what](report[what])}"
 
 
 def model_table(results: Sequence[dict[str, Any]]) -> str:
@@ -147,8 +161,41 @@ def text_table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join([_row(columns), _row(["---"] * len(columns)), *map(_row, rows)])
 
 
+def throughput_table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row per model, precision, size and batch."""
+    columns = (
+        "model",
+        "precision",
+        "input",
+        "batch",
+        "image pass, frames/s",
+        "to panoptic map, frames/s",
+        "TFLOP a frame",
+        "share of peak",
+        "device memory, GB",
+    )
+    rows = [
+        [
+            row["model"],
+            f"{row['precision']}{' compiled' if row['compiled'] else ''}",
+            "x".join(map(str, row["size_hw"])),
+            str(row["batch"]),
+            f"{row['image_pass_fps']:.1f}",
+            f"{row['frame_fps']:.1f}",
+            f"{row['flop_per_frame'] / 1e12:.2f}",
+            "unknown" if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}",
+            "-" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 1e9:.1f}",
+        ]
+        for row in results
+    ]
+    return "\n".join([_row(columns), _row(["---"] * len(columns)), *map(_row, rows)])
+
+
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+TABLES = {"model": model_table, "text": text_table, "throughput": throughput_table}
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -164,10 +211,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure as ratios in one run: frames in multiples of the bare CLIP trunk, text against the "
         "full-length encoder. Leave the machine alone meanwhile.",
     )
-    parser.add_argument("what", choices=("model", "text"))
+    parser.add_argument("what", choices=("model", "text", "throughput"))
     parser.add_argument("--model", nargs="+", default=list(DEFAULT_MODELS), help="default: %(default)s")
     parser.add_argument("--variant", nargs="+", help=f"default: all of {[variant.name for variant in VARIANTS]}")
-    parser.add_argument("--size", default="480x640", help="picture and network input (default: %(default)s)")
+    parser.add_argument("--size", nargs="+", default=["480x640"], help="pictures and network input, HEIGHTxWIDTH")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 8, 16], help="throughput: frames per pass")
+    parser.add_argument("--device", default="auto", help="throughput: auto (default), cpu, cuda, cuda:N")
     parser.add_argument("--runs", type=int, default=7, help="counted turns (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="text: time per model (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")

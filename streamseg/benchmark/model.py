@@ -31,7 +31,7 @@ from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .machine import peak_memory_bytes, reset_peak_memory
 
-__all__ = ["VARIANTS", "FrameTiming", "Variant", "benchmark_model", "made_up_picture"]
+__all__ = ["VARIANTS", "FrameTiming", "Variant", "benchmark_model", "load_for_benchmark", "made_up_picture"]
 
 CLASSES = (
     "person,man,woman; car,cars; dog,puppy; zebra; armchair,lounge chair; robot; "
@@ -108,7 +108,7 @@ def benchmark_model(
         runs: counted turns, after one of each that is not.
         weights: a checkpoint; None for deterministic weights, whose masks are as many as a trained model's.
     """
-    segmenter = _load(model, weights)
+    segmenter = load_for_benchmark(model, weights)
     gc.collect()
     load_peak = peak_memory_bytes()
     segmenter.short_side, segmenter.max_long_side = min(size_hw), max(size_hw)
@@ -211,15 +211,16 @@ def _stages(
     return {name: seconds / trunk_seconds for name, seconds in median.items()}
 
 
-def _load(model: str, weights: Path | str | None) -> Segmenter:
+def load_for_benchmark(model: str, weights: Path | str | None, device: str = "cpu") -> Segmenter:
+    """The model in float32, by default on deterministic weights, loaded the way a user's weights are."""
     if weights is not None or get_spec(model).random_weights:
-        return Segmenter.load(model, weights, device="cpu", precision="fp32")
+        return Segmenter.load(model, weights, device=device, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reference.pth"
         write_reference_checkpoint(build_fcclip(get_spec(model), initialize=False), path)
         gc.collect()
         reset_peak_memory()
-        return Segmenter.load(model, path, device="cpu", precision="fp32")
+        return Segmenter.load(model, path, device=device, precision="fp32")
 
 
 def _seconds(function: Callable[[], None]) -> float:

@@ -9,6 +9,7 @@ import torch
 from streamseg.benchmark import command
 from streamseg.benchmark.machine import describe_machine, peak_memory_bytes, reset_peak_memory
 from streamseg.benchmark.model import VARIANTS, Variant, benchmark_model, made_up_picture
+from streamseg.benchmark.throughput import benchmark_throughput
 
 SMALL = (64, 96)
 
@@ -92,9 +93,28 @@ def test_tables_have_a_cell_for_every_column(timing: dict[str, object]) -> None:
         "speedup": 9.0,
         "max_difference": 1e-7,
     }
-    for table in (command.model_table([timing]), command.text_table([text])):
+    pictures = benchmark_throughput(
+        "demo-untrained", precision="fp32", compiled=False, sizes_hw=[SMALL], batches=[2], device="cpu", runs=1
+    )
+    tables = (
+        command.model_table([timing]),
+        command.text_table([text]),
+        command.throughput_table([row.to_dict() for row in pictures]),
+    )
+    for table in tables:
         head, line, row = table.splitlines()
         assert head.count("|") == line.count("|") == row.count("|")
+
+
+def test_flop_are_counted_per_frame() -> None:
+    """Twice the frames in a batch is twice the work, and the count covers more than one large convolution."""
+    one, two = benchmark_throughput(
+        "demo-untrained", precision="fp32", compiled=False, sizes_hw=[SMALL], batches=[1, 2], device="cpu", runs=1
+    )
+    assert one.flop_per_frame == pytest.approx(two.flop_per_frame, rel=1e-6)
+    convolution = 2 * 16 * 24 * 128 * 128 * 9  # the pixel decoder's last one alone, at stride 4
+    assert one.flop_per_frame > 2 * convolution
+    assert one.share_of_peak is None
 
 
 def test_variants_have_names_of_their_own() -> None:
