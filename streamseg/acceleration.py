@@ -17,9 +17,7 @@ from typing import Any
 
 import torch
 
-from .errors import ConfigError
-from .fcclip.backbone import ClipBackbone
-from .segmenter import PRECISIONS, Segmenter
+from .segmenter import DTYPES, Segmenter
 
 __all__ = ["optimize"]
 
@@ -47,7 +45,7 @@ def optimize(
         ConfigError: an unknown dtype, or one that the device cannot compute in.
     """
     if dtype is not None:
-        _set_precision(segmenter, _precision_name(dtype))
+        segmenter.use_precision(_precision_name(dtype))
     if channels_last:
         segmenter.model.backbone.to(memory_format=torch.channels_last)
         segmenter.channels_last = True
@@ -57,32 +55,8 @@ def optimize(
 
 
 def _precision_name(dtype: torch.dtype | str) -> str:
-    names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-    name = dtype if isinstance(dtype, str) else names.get(dtype, str(dtype))
-    if name not in PRECISIONS or name == "auto":
-        raise ConfigError(f"unknown dtype {name!r}, expected fp32, bf16 or fp16")
-    return name
-
-
-def _set_precision(segmenter: Segmenter, precision: str) -> None:
-    if segmenter.precision != "fp32" and precision != segmenter.precision:
-        raise ConfigError(f"the weights are already in {segmenter.precision}, expected fp32; load the segmenter again")
-    if precision == "fp16" and segmenter.device.type == "cpu":
-        raise ConfigError("fp16 on a CPU is slower than fp32 and overflows, expected fp32 or bf16")
-    segmenter.precision = precision
-    if precision != "fp32":
-        _narrow_trunk(segmenter.model.backbone, torch.bfloat16 if precision == "bf16" else torch.float16)
-
-
-def _narrow_trunk(backbone: ClipBackbone, dtype: torch.dtype) -> None:
-    """Autocast would convert the trunk's weights again for every frame, so they are converted once.
-
-    Only what has two dimensions or more: norms, biases of norms and layer scales are few, and their precision counts.
-    The text tower keeps float32: embeddings are computed once and must not depend on this switch.
-    """
-    for module in backbone.clip_model.visual.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            module.to(dtype)
+    names = {value: name for name, value in DTYPES.items()}
+    return dtype if isinstance(dtype, str) else names.get(dtype, str(dtype))
 
 
 def _compile(segmenter: Segmenter) -> None:

@@ -8,6 +8,7 @@ A segmenter is passive: it starts no thread and no process, and keeps nothing be
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,7 +32,8 @@ from .vocabulary import TRAINING_VOCABULARY, Category, Vocabulary, seen_mask
 
 __all__ = ["PRECISIONS", "Segmenter"]
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *DTYPES)
 MIN_OBJECTNESS = 0.15
 MAX_BATCH = 8
 CLASSIFIER_CACHE_SIZE = 64  # vocabularies whose text matrix stays on the device; LVIS takes 6 MB
@@ -73,7 +75,7 @@ class Segmenter:
     ) -> None:
         spec = model.spec
         self.device = torch.device(device)
-        self.precision = "fp32"  # `optimize` changes it, together with the weights
+        self.precision = "fp32"  # `use_precision` changes it, together with the weights
         self.short_side = _at_least(1, short_side if short_side is not None else spec.short_side, "short_side")
         self.max_long_side = _at_least(
             1, max_long_side if max_long_side is not None else max(spec.max_long_side, self.short_side), "max_long_side"
@@ -118,8 +120,6 @@ class Segmenter:
             ConfigError: an unknown model, device or precision.
             WeightsError: a file that is damaged or of another model; DownloadError where nothing could be fetched.
         """
-        from .acceleration import optimize  # it builds on this file
-
         spec = get_spec(model)
         chosen = _choose_device(device)
         network = build_fcclip(spec, initialize=spec.random_weights)
@@ -142,7 +142,30 @@ class Segmenter:
             min_objectness=min_objectness,
             max_batch=max_batch,
         )
-        return optimize(segmenter, dtype=_choose_precision(precision, chosen))
+        segmenter.use_precision(_choose_precision(precision, chosen))
+        return segmenter
+
+    def use_precision(self, precision: str) -> None:
+        """Compute the image pass in "fp32", "bf16" or "fp16" from now on. There is no way back: the weights are cast.
+
+        Only what has two dimensions or more is cast, and only in CLIP's trunk, where autocast would convert 200 million
+        weights again for every frame. Norms and layer scales are few, and their precision counts; the text tower keeps
+        float32, so embeddings of words do not depend on this.
+
+        Raises:
+            ConfigError: an unknown precision, one that the device is no good at, or a second change.
+        """
+        if precision not in DTYPES:
+            raise ConfigError(f"unknown dtype {precision!r}, expected fp32, bf16 or fp16")
+        if self.precision != "fp32" and precision != self.precision:
+            raise ConfigError(f"the weights are already in {self.precision}, expected fp32; load the segmenter again")
+        if precision == "fp16" and self.device.type == "cpu":
+            raise ConfigError("fp16 on a CPU is slower than fp32 and overflows, expected fp32 or bf16")
+        self.precision = precision
+        if precision != "fp32":
+            for module in self.model.backbone.clip_model.visual.modules():
+                if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                    module.to(DTYPES[precision])
 
     @property
     def spec(self) -> ModelSpec:
@@ -213,15 +236,16 @@ class Segmenter:
         """The part that knows no words, in the segmenter's precision."""
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        if self.precision == "fp32":
-            return self._forward(images, valid_hw)
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-        with torch.autocast(self.device.type, dtype=dtype):
-            return self._forward(images, valid_hw)
-
-    def _forward(self, images: Tensor, valid_hw: Tensor) -> ImagePass:
-        out: ImagePass = self.model(images, valid_hw)
+        with self.autocast():
+            out: ImagePass = self.model(images, valid_hw)
         return out
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The segmenter's precision, for whoever calls parts of the model."""
+        if self.precision == "fp32":
+            return nullcontext()
+        context: AbstractContextManager[None] = torch.autocast(self.device.type, dtype=DTYPES[self.precision])
+        return context
 
     def input_size(self, size_hw: tuple[int, ...]) -> tuple[int, int]:
         """Network input for a picture of this size, before padding: (height, width)."""

@@ -48,7 +48,7 @@ LAYERS: dict[str, int] = {
 
 # Words may use one another. A stage uses another one only along these edges; no other layer has any.
 USES: dict[str, set[str]] = {
-    "acceleration": {"fcclip", "segmenter"},
+    "acceleration": {"segmenter"},
     "competition": {"queries"},
     "panoptic": {"competition", "fcclip", "queries"},
     "segmenter": {"fcclip", "preprocess", "queries"},
@@ -68,7 +68,6 @@ HEAVY = {"cv2", "open_clip", "ray", "timm", "torch", "torchvision"}
 # Single imports that break a rule on purpose, each with its reason.
 WAIVED = {
     ("frames.py", "streamseg.sinks.render"): "FrameResult.plot() is a shorthand; nothing is loaded unless it is called",
-    ("segmenter.py", "streamseg.acceleration"): "Segmenter.load() ends with optimize(), which is about segmenters",
 }
 
 TOP_LEVEL = ("pipelines", "run_stream")
