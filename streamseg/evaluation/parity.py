@@ -13,12 +13,14 @@ import argparse
 import json
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -208,7 +210,7 @@ def compare(case: GoldenCase, segmenter: Segmenter) -> Iterator[Check]:
             # Where the original's own kernels disagree by more than the tolerance, agree as well as it does.
             floor = 2 * case.noise_floor(key)
             tolerance = Tolerance(maximum=max(5e-4, floor))
-            yield _check(key, stored[key] - _sampled(ours, case.facts[name]["stride"]), tolerance)
+            yield _check(key, _difference(stored[key], _sampled(ours, case.facts[name]["stride"])), tolerance)
     if case.ill_conditioned:
         yield Check("decoder and later", 0, 0, 0, None, "the original disagrees with itself here: not compared")
         return
@@ -234,9 +236,10 @@ class _Run:
         )
         self.features: BackboneFeatures
         self.pixels: PixelFeatures
-        self.features, self.pixels = model.features(images)
         # The published computation, stage by stage, for what only it has; then what a user runs, for all else.
-        self.stages: list[QueryPredictions] = model.mask_decoder.forward_all_stages(self.pixels)
+        with segmenter.autocast():
+            self.features, self.pixels = model.features(images)
+            self.stages: list[QueryPredictions] = model.mask_decoder.forward_all_stages(self.pixels)
         self.image_pass = segmenter.image_pass(images, valid_hw)
         self.final = self.image_pass.predictions
         self.text = segmenter.text_classifier(self.vocabulary)
@@ -285,28 +288,30 @@ def _check_text(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
     if "token_ids" in stored:
         encoder = build_text_encoder(run.segmenter.model.backbone.clip_model, run.segmenter.spec)
         tokens = _array(encoder.tokenize(prompts))
-        yield _check("token_ids", stored["token_ids"] - tokens, EXACT)
+        yield _check("token_ids", _difference(stored["token_ids"], tokens), EXACT)
     if "text_classifier" in stored:
-        yield _check("text_classifier", stored["text_classifier"] - _array(run.text.embeddings), TEXT)
+        yield _check("text_classifier", _difference(stored["text_classifier"], _array(run.text.embeddings)), TEXT)
     if "text_classifier_with_void" in stored:
         void = torch.nn.functional.normalize(run.segmenter.model.void_embedding.weight, dim=-1)
-        yield _check("text_classifier_with_void", stored["text_classifier_with_void"] - _array(void), TEXT)
+        difference = _difference(stored["text_classifier_with_void"], _array(void))
+        yield _check("text_classifier_with_void", difference, TEXT)
     if "category_overlapping_mask" in stored:
         seen = seen_mask(run.vocabulary.categories, run.segmenter.training_vocabulary)
-        yield _check("category_overlapping_mask", stored["category_overlapping_mask"] - np.array(seen, int), EXACT)
+        difference = _difference(stored["category_overlapping_mask"], np.array(seen, int))
+        yield _check("category_overlapping_mask", difference, EXACT)
 
 
 def _check_stages(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
     """The auxiliary predictions: queries before the first layer, then after each but the last."""
     if "aux_pred_logits" in stored:
         ours = np.stack([run.logits_of(stage) for stage in run.stages[:-1]])
-        for stage, (theirs, mine) in enumerate(zip(stored["aux_pred_logits"], ours, strict=True)):
-            yield _check(f"aux_pred_logits[{stage}]", _per_row(theirs - mine), LOGITS)
+        for stage, difference in enumerate(_difference(stored["aux_pred_logits"], ours)):
+            yield _check(f"aux_pred_logits[{stage}]", _per_row(difference), LOGITS)
     for stage, prediction in enumerate(run.stages[:-1]):
         key = f"aux_pred_masks_{stage}_sample"
         if key in stored:
             stride = facts["aux_pred_masks"][stage]["stride"]
-            difference = stored[key] - _sampled(prediction.mask_logits, stride)
+            difference = _difference(stored[key], _sampled(prediction.mask_logits, stride))
             pixels = prediction.mask_logits[0, 0].numel()
             queries = np.arange(len(difference)) * stride // pixels
             yield _check(key, _per_group(difference, queries), MASKS)
@@ -315,40 +320,44 @@ def _check_stages(stored: dict[str, Array], facts: dict[str, Any], run: _Run) ->
 def _check_masks(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
     masks = _array(run.final.mask_logits[0])
     if "pred_masks_every25th_f32" in stored:
-        yield _check("pred_masks_every25th_f32", _per_row(stored["pred_masks_every25th_f32"] - masks[::25]), MASKS)
+        difference = _difference(stored["pred_masks_every25th_f32"], masks[::25])
+        yield _check("pred_masks_every25th_f32", _per_row(difference), MASKS)
     if "pred_masks_f16" in stored:
         theirs = stored["pred_masks_f16"]
         ours = masks[:: facts["pred_masks_f16_query_stride"]]
         rounding = np.spacing(np.abs(theirs)).astype(np.float32) / 2
-        difference = np.maximum(np.abs(theirs.astype(np.float32) - ours) - rounding, 0)
+        difference = np.maximum(np.abs(_difference(theirs, ours)) - rounding, 0)
         yield _check("pred_masks_f16", _per_row(difference), MASKS, "beyond the stored values' rounding")
     if "pred_masks_sign_packed" in stored:
-        positive = np.unpackbits(stored["pred_masks_sign_packed"], count=masks.size).reshape(masks.shape).astype(bool)
-        difference = np.where(positive != (masks > 0), np.abs(masks), 0)
+        packed = stored["pred_masks_sign_packed"]
+        difference = np.full(masks.shape, np.inf)
+        if packed.size == -(-masks.size // 8):
+            positive = np.unpackbits(packed, count=masks.size).reshape(masks.shape).astype(bool)
+            difference = np.where(positive != (masks > 0), np.abs(masks), 0)
         yield _check("pred_masks_sign_packed", _per_row(difference), MASKS, "distance from 0 where signs differ")
 
 
 def _check_scores(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
     if "valid_mask_at_clip_res" in stored:
-        unequal = stored["valid_mask_at_clip_res"] != _array(run.image_pass.clip_valid[0])
+        unequal = _unequal(stored["valid_mask_at_clip_res"], _array(run.image_pass.clip_valid[0]))
         yield _check("valid_mask_at_clip_res", unequal.astype(float), Tolerance(p95=0.0))
     if "pred_logits" in stored:
-        yield _check(
-            "pred_logits", _per_row(stored["pred_logits"] - _array(run.scores.in_vocabulary_logits[0])), LOGITS
-        )
+        difference = _difference(stored["pred_logits"], _array(run.scores.in_vocabulary_logits[0]))
+        yield _check("pred_logits", _per_row(difference), LOGITS)
     if "pooled_clip_every10th" in stored:
-        ours = _array(run.image_pass.clip_embedding[0, ::10])
-        yield _check("pooled_clip_every10th", _per_row(stored["pooled_clip_every10th"] - ours), LOGITS)
+        difference = _difference(stored["pooled_clip_every10th"], _array(run.image_pass.clip_embedding[0, ::10]))
+        yield _check("pooled_clip_every10th", _per_row(difference), LOGITS)
     if "out_vocab_logits" in stored:
-        yield _check("out_vocab_logits", _per_row(stored["out_vocab_logits"] - run.out_of_vocabulary_logits()), LOGITS)
+        difference = _difference(stored["out_vocab_logits"], run.out_of_vocabulary_logits())
+        yield _check("out_vocab_logits", _per_row(difference), LOGITS)
     if "mask_cls_after_log" in stored:
         ours = _array(published_log_scores(run.scores.log_scores[0], run.scores.void_probability[0]))
-        yield _check("mask_cls_after_log", _per_row(stored["mask_cls_after_log"] - ours), LOGITS)
+        yield _check("mask_cls_after_log", _per_row(_difference(stored["mask_cls_after_log"], ours)), LOGITS)
 
 
 def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
     if "panoptic_seg" in stored:
-        unequal = (stored["panoptic_seg"] != run.panoptic.ids).mean()
+        unequal = _unequal(stored["panoptic_seg"], run.panoptic.ids).mean()
         yield Check("panoptic_seg", unequal, unequal, unequal, UNEQUAL_PIXELS, "share of unequal pixels")
     if "segments_info" in facts:
         ours = [
@@ -362,10 +371,11 @@ def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> I
     logits = run.queries.geometry.upsample(run.queries.mask_logits)
     if "sem_seg_argmax" in stored:
         semantic = semantic_inference(probabilities, logits)
-        unequal = (stored["sem_seg_argmax"] != _array(semantic.argmax(0))).mean()
+        unequal = _unequal(stored["sem_seg_argmax"], _array(semantic.argmax(0))).mean()
         yield Check("sem_seg_argmax", unequal, unequal, unequal, UNEQUAL_PIXELS, "share of unequal pixels")
         if "sem_seg_stride8" in stored:
-            yield _check("sem_seg_stride8", stored["sem_seg_stride8"] - _array(semantic[:, ::8, ::8]), LOGITS)
+            difference = _difference(stored["sem_seg_stride8"], _array(semantic[:, ::8, ::8]))
+            yield _check("sem_seg_stride8", difference, LOGITS)
     if "inst_scores_sorted" in stored:
         yield from _check_instances(
             stored, instance_inference(probabilities, logits, run.vocabulary.categories, top_k=100)
@@ -423,17 +433,32 @@ def _read_case(stem: Path) -> GoldenCase:
             raise ParityError(f"{path} is missing: a case is a pair NAME.json and NAME.npz{hint}")
     try:
         facts = json.loads(json_path.read_text(encoding="utf-8"))
-        with np.load(npz_path, allow_pickle=False) as archive:
+        with npz_path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             tensors = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, TypeError, OSError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise ParityError(f"{stem} cannot be read as a case ({error}); copy it again") from None
+    if not isinstance(facts, dict):
+        raise ParityError(f"{json_path} holds a {type(facts).__name__}, expected an object with the facts of a case")
     picture = stem.with_name(f"image_{facts.get('case')}.png")
     if "image" not in tensors and picture.is_file():
         tensors["image"] = np.asarray(Image.open(picture).convert("RGB"))
     missing = [key for key in ("config", "classes") if key not in facts] + ["image"] * ("image" not in tensors)
+    sampled = [key.removesuffix("_sample") for key in tensors if key.endswith("_sample")]
+    missing += [name for name in sampled if not name.startswith("aux_") and name not in facts]
     if missing:
         raise ParityError(f"{stem} is no golden case: {', '.join(missing)} missing")
     return GoldenCase(stem, facts, tensors)
+
+
+def _difference(theirs: Array, ours: Array) -> Array:
+    """Infinite where the shapes differ, as they do between two models."""
+    if theirs.shape != ours.shape:
+        return np.full(theirs.shape, np.inf)
+    return np.asarray(theirs.astype(np.float64) - ours)
+
+
+def _unequal(theirs: Array, ours: Array) -> Array:
+    return np.asarray(_difference(theirs, ours) != 0)
 
 
 def _check(name: str, difference: Array, tolerance: Tolerance, note: str = "") -> Check:
@@ -441,7 +466,7 @@ def _check(name: str, difference: Array, tolerance: Tolerance, note: str = "") -
     if not len(values):
         return Check(name, 0.0, 0.0, 0.0, tolerance, "nothing to compare")
     if not np.isfinite(values).all():
-        return Check(name, np.inf, np.inf, np.inf, tolerance, "not finite")
+        return Check(name, np.inf, np.inf, np.inf, tolerance, "not finite, or of another shape")
     median, p95 = np.percentile(values, (50, 95))
     return Check(name, float(median), float(p95), float(values.max()), tolerance, note)
 
