@@ -504,6 +504,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _compare_all(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads or torch.get_num_threads())
+    # GPUs shorten float32 to TF32 in convolutions unless told not to; parity is about float32.
+    torch.backends.cudnn.allow_tf32 = False
     cases = find_cases(options.cases)
     failed = []
     with tempfile.TemporaryDirectory() as checkpoints:

@@ -5,6 +5,9 @@ from torch import Tensor
 
 __all__ = ["mask_pool"]
 
+# Sums over a large mask leave float16's range (65504); a power of two changes no digit.
+SCALE = 2.0**-8
+
 
 def mask_pool(features: Tensor, mask_logits: Tensor) -> Tensor:
     """Mean feature under each hard mask.
@@ -19,6 +22,6 @@ def mask_pool(features: Tensor, mask_logits: Tensor) -> Tensor:
     with torch.no_grad():
         masks = (mask_logits > 0).flatten(2)
         area = masks.sum(-1, keepdim=True, dtype=torch.float32)
-        masks = masks.to(features.dtype)
+        masks = masks.to(features.dtype) * SCALE
     pooled = masks @ features.flatten(2).transpose(1, 2)
-    return (pooled / (area + 1e-8)).to(features.dtype)
+    return (pooled / ((area + 1e-8) * SCALE)).to(features.dtype)

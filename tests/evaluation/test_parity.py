@@ -86,12 +86,7 @@ def test_a_changed_weight_of_resnet50_is_noticed(golden: Path, tmp_path: Path) -
 @pytest.mark.cuda
 @pytest.mark.parametrize("case", ["golden_rn50_A", "golden_rn50_B", "golden_convnext_large_A"])
 def test_cuda_equals_the_original(golden: Path, case: str) -> None:
-    assert not torch.backends.cuda.matmul.allow_tf32
-    tf32, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
-    try:
-        assert main([str(golden / case), "--device", "cuda"]) == 0
-    finally:
-        torch.backends.cudnn.allow_tf32 = tf32
+    assert main([str(golden / case), "--device", "cuda"]) == 0
 
 
 # --- cases of our own: other sizes and classes, on the small demo

@@ -7,7 +7,7 @@ import torch
 
 from streamseg.fcclip.classifier import TextClassifier, class_logits, geometric_ensemble
 from streamseg.fcclip.model import FCCLIP, build_fcclip
-from streamseg.fcclip.spec import ModelSpec
+from streamseg.fcclip.spec import ModelSpec, get_spec
 from tests.small_models import SMALL_CONVNEXT, SMALL_RESNET, small_model
 
 MODELS = pytest.mark.parametrize("spec", [SMALL_CONVNEXT, SMALL_RESNET], ids=lambda spec: spec.family)
@@ -98,3 +98,19 @@ def test_built_models_are_ready_for_inference() -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     trainable = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trainable == {"pixel_decoder", "mask_decoder", "void_embedding"}
+
+
+@pytest.mark.parametrize("name", ["demo", "fcclip-r50"])
+def test_skipping_the_random_weights_skips_nothing_else(name: str) -> None:
+    """Whatever no file fills (masks, constants, buffers that are not saved) is the same without initialisation."""
+    drawn, empty = build_fcclip(get_spec(name)), build_fcclip(get_spec(name), initialize=False)
+    saved = {key for key in drawn.state_dict() if not key.endswith("attn_mask")}
+    constants = dict(drawn.named_buffers())
+    assert set(empty.state_dict()) == set(drawn.state_dict())
+    for key, value in empty.named_buffers():
+        if key not in saved:
+            assert torch.equal(value, constants[key]), key
+    for module, twin in zip(drawn.modules(), empty.modules(), strict=True):
+        assert type(module) is type(twin)
+        plain = {key: value for key, value in vars(module).items() if isinstance(value, int | float | str | tuple)}
+        assert plain == {key: vars(twin)[key] for key in plain}

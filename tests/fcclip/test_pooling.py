@@ -35,8 +35,9 @@ def test_gradient_reaches_the_features_and_not_the_masks() -> None:
     torch.testing.assert_close(features.grad, torch.full_like(features, 2 / 4))
 
 
-def test_large_masks_keep_their_area_in_half_precision() -> None:
-    """bfloat16 counts to 256; the mean of ones is still one."""
-    pooled = mask_pool(torch.ones(1, 1, 300, 300, dtype=torch.bfloat16), torch.ones(1, 1, 300, 300))
-    assert pooled.dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_large_masks_in_half_precision(dtype: torch.dtype) -> None:
+    """float16 ends at 65504 pixels, and bfloat16 counts to 256; the mean of ones is still one."""
+    pooled = mask_pool(torch.ones(1, 1, 300, 300, dtype=dtype), torch.ones(1, 1, 300, 300))
+    assert pooled.dtype == dtype
     assert float(pooled) == 1
