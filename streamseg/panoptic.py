@@ -161,7 +161,7 @@ def merge_masks(
     count = len(scores)
     won_area = torch.bincount(winner.flatten(), minlength=count)
     sure_area = torch.bincount(winner[winner_is_sure], minlength=count)
-    facts = torch.stack((own_area, won_area, sure_area, labels)).cpu().numpy()  # the one look at the device
+    facts = torch.stack((own_area, won_area, sure_area, labels)).cpu().numpy()  # once a frame, not once a mask
     host_scores = scores.float().cpu().numpy()
 
     table = np.zeros(count, np.int32)

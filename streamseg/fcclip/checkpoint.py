@@ -5,8 +5,11 @@ are opened, so they are read with `weights_only=True`, which admits tensors and 
 that off. `.safetensors` files hold no code.
 """
 
+import ctypes
+import mmap
 import os
 import re
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -21,10 +24,11 @@ from torch import Tensor
 
 from ..errors import WeightsError
 
-__all__ = ["read_state_dict", "write_checkpoint"]
+__all__ = ["read_state_dict", "release_pages", "write_checkpoint"]
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
 _EXPECTED = "expected a PyTorch checkpoint (.pth, .pt, .bin) or .safetensors"
+_MADV_PAGEOUT = 21  # from Linux 5.4 on; older kernels refuse, and nothing happens
 _AGAIN = "download or copy it again"
 
 Format = Literal["safetensors", "zip", "pickle"]
@@ -47,6 +51,20 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
         found = ", ".join(repr(key) for key in list(loaded)[:8]) or "nothing"
         raise WeightsError(f"{path} holds no weights: expected named tensors, found {found}")
     return state
+
+
+def release_pages(tensor: Tensor) -> None:
+    """Let the kernel take back the pages of a tensor that was read from a memory-mapped file and is done with.
+
+    All tensors of a file share one mapping, whose pages count as ours from the first touch until the last tensor is
+    gone; loading would hold the weights twice. The request changes no value: pages of the file are read again if they
+    are touched again, and memory of other kinds stays as it is. Where the system has no such request, nothing happens.
+    """
+    if tensor.device.type != "cpu" or tensor.numel() == 0 or not sys.platform.startswith("linux"):
+        return
+    start = tensor.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
+    length = tensor.data_ptr() + tensor.nbytes - start
+    ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), ctypes.c_int(_MADV_PAGEOUT))
 
 
 def write_checkpoint(path: Path | str, checkpoint: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .checkpoint import read_state_dict, write_checkpoint
+from .checkpoint import read_state_dict, release_pages, write_checkpoint
 from .spec import MODEL_SPECS, ModelSpec
 
 __all__ = [
@@ -326,4 +326,6 @@ def _copy(part: _Part, targets: Mapping[str, Tensor]) -> None:
     """Write into the model's own memory; each source is let go as soon as it is copied."""
     with torch.no_grad():
         for key in list(part.tensors):
-            targets[key].copy_(part.tensors.pop(key).reshape(targets[key].shape))
+            source = part.tensors.pop(key)
+            targets[key].copy_(source.reshape(targets[key].shape))
+            release_pages(source)

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamseg.errors import WeightsError
+from streamseg.fcclip.checkpoint import release_pages
 from streamseg.fcclip.spec import MODEL_SPECS, get_spec
 from streamseg.fcclip.weights import (
     LoadReport,
@@ -524,3 +525,14 @@ def test_fingerprints_are_quick() -> None:
     start = time.perf_counter()
     weights_fingerprint(tower)
     assert time.perf_counter() - start < 1.5  # about 0.1 s; a slow machine under load gets ten times that
+
+
+def test_released_pages_keep_their_values(tmp_path: Path) -> None:
+    """Of a memory-mapped file, and of ordinary memory alike."""
+    ordinary = torch.arange(1 << 20, dtype=torch.float32)
+    torch.save({"model": {"a": ordinary}}, tmp_path / "a.pth")
+    mapped = read_state_dict(tmp_path / "a.pth")["a"]
+    for tensor in (mapped, ordinary, ordinary[3:5], torch.empty(0)):
+        before = tensor.clone()
+        release_pages(tensor)
+        assert torch.equal(tensor, before)
