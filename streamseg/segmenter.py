@@ -345,6 +345,9 @@ def _pixels(frame: Picture, position: int) -> npt.NDArray[np.uint8]:
 def _one_each(vocabulary: Vocabulary | Sequence[Vocabulary], count: int) -> list[Vocabulary]:
     if isinstance(vocabulary, Vocabulary):
         return [vocabulary] * count
+    given: Any = vocabulary  # by its types it cannot be text, but that is the mistake people make
+    for text in [given] if isinstance(given, str) else [entry for entry in given if isinstance(entry, str)]:
+        raise ConfigError(f"vocabulary is the text {text!r}, expected a Vocabulary: use Vocabulary.parse or .load")
     vocabularies = list(vocabulary)
     if len(vocabularies) != count:
         raise ConfigError(f"{len(vocabularies)} vocabularies for {count} frames, expected one, or one per frame")

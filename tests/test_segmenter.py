@@ -472,3 +472,12 @@ def test_random_weights_take_no_file() -> None:
 def test_the_demo_without_its_weights_says_where_to_get_them() -> None:
     with pytest.raises(WeightsError, match=r"demo"):
         Segmenter.load("demo", device="cpu", text_cache=False, progress=False)
+
+
+@pytest.mark.parametrize("vocabulary", ["car; person", ["car", "person"]])
+def test_text_instead_of_a_vocabulary(vocabulary: Any) -> None:
+    segmenter = small_segmenter()
+    with pytest.raises(
+        ConfigError, match=r"vocabulary is the text 'car.*', expected a Vocabulary: use Vocabulary.parse"
+    ):
+        segmenter.segment([picture(64, 64), picture(64, 64)], vocabulary)
