@@ -551,8 +551,10 @@ def test_a_reader_that_leaves_early() -> None:
     command.stderr.close()
 
 
+# A test run in the background has SIGINT ignored, and its children inherit that: a person at a terminal has not.
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from types import ModuleType
 from streamseg.testing import ScriptedSegmenter, masks_by_color
 
