@@ -7,6 +7,7 @@ file's hash and size, and the content comes from another host, with ranges.
 import hashlib
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,14 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A client that hangs up in mid-answer is part of the play, and no reason to print a traceback."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextmanager
 def serve(hub: FakeHub) -> Iterator[FakeHub]:
     """Run `hub` for the length of a with-block; `hub.url` is its endpoint."""
@@ -67,7 +76,7 @@ def serve(hub: FakeHub) -> Iterator[FakeHub]:
         pass
 
     Handler.hub = hub
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     hub.content_url = f"http://localhost:{server.server_address[1]}"
