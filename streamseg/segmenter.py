@@ -193,13 +193,7 @@ class Segmenter:
         results: list[Queries | None] = [None] * len(pictures)
         for members in self._batches([picture.shape[:2] for picture in pictures]):
             resized = [resize(pictures[i], self.input_size(pictures[i].shape[:2])) for i in members]
-            images, valid_hw = normalize_and_pad(
-                resized,
-                mean=self.spec.pixel_mean,
-                std=self.spec.pixel_std,
-                divisor=self.spec.size_divisibility,
-                device=self.device,
-            )
+            images, valid_hw = self.network_input(resized)
             output_hw = [(pictures[i].shape[0], pictures[i].shape[1]) for i in members]
             queries = self.segment_tensors(images, valid_hw, output_hw, [vocabularies[i] for i in members])
             for i, result in zip(members, queries, strict=True):
@@ -231,6 +225,16 @@ class Segmenter:
             )
             for row in range(len(images))
         ]
+
+    def network_input(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
+        """Pictures of one padded size, already resized, to what `segment_tensors` takes: images and `valid_hw`."""
+        return normalize_and_pad(
+            pictures,
+            mean=self.spec.pixel_mean,
+            std=self.spec.pixel_std,
+            divisor=self.spec.size_divisibility,
+            device=self.device,
+        )
 
     def image_pass(self, images: Tensor, valid_hw: Tensor) -> ImagePass:
         """The part that knows no words, in the segmenter's precision."""

@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..acceleration import optimize
 from ..panoptic import panoptic_from_queries
-from ..preprocess import normalize_and_pad
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .model import CLASSES, load_for_benchmark, made_up_picture
@@ -102,14 +101,8 @@ def benchmark_throughput(
 def _measure(
     segmenter: Segmenter, vocabulary: Vocabulary, size_hw: tuple[int, int], batch: int, *, compiled: bool, runs: int
 ) -> Throughput:
-    spec, device = segmenter.spec, segmenter.device
-    images, valid_hw = normalize_and_pad(
-        [made_up_picture(size_hw)] * batch,
-        mean=spec.pixel_mean,
-        std=spec.pixel_std,
-        divisor=spec.size_divisibility,
-        device=device,
-    )
+    device = segmenter.device
+    images, valid_hw = segmenter.network_input([made_up_picture(size_hw)] * batch)
 
     def image_pass() -> None:
         segmenter.image_pass(images, valid_hw)
@@ -126,7 +119,7 @@ def _measure(
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     peaks = [flops for (part, kind), flops in PEAK_FLOPS.items() if part in name and kind == segmenter.precision]
     return Throughput(
-        model=spec.name,
+        model=segmenter.spec.name,
         device=name,
         precision=segmenter.precision,
         compiled=compiled,

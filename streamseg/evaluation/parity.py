@@ -46,7 +46,6 @@ from ..panoptic import (
     published_scores,
     semantic_inference,
 )
-from ..preprocess import normalize_and_pad
 from ..queries import Queries
 from ..segmenter import Segmenter
 from ..vocabulary import Category, Vocabulary, seen_mask
@@ -226,14 +225,8 @@ class _Run:
     def __init__(self, case: GoldenCase, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
         self.vocabulary = case.vocabulary
-        spec, model = segmenter.spec, segmenter.model
-        images, valid_hw = normalize_and_pad(
-            [case.image],
-            mean=spec.pixel_mean,
-            std=spec.pixel_std,
-            divisor=spec.size_divisibility,
-            device=segmenter.device,
-        )
+        model = segmenter.model
+        images, valid_hw = segmenter.network_input([case.image])
         self.features: BackboneFeatures
         self.pixels: PixelFeatures
         # The published computation, stage by stage, for what only it has; then what a user runs, for all else.
@@ -247,7 +240,7 @@ class _Run:
             self.final.class_embedding, self.image_pass.clip_embedding, self.image_pass.clip_valid, self.text
         )
         size = (case.image.shape[0], case.image.shape[1])
-        # Every query is compared, so objectness decides nothing here, and its 470 names need not be encoded.
+        # Every query is compared, so objectness decides nothing here, and its 254 names need not be encoded.
         segmenter.min_objectness = 0.0
         segmenter.objectness_vocabulary = self.vocabulary
         self.queries: Queries = segmenter.segment_tensors(images, valid_hw, [size], [self.vocabulary])[0]
