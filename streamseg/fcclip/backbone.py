@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .pooling import mask_pool
 from .spec import ModelSpec
 
-__all__ = ["BackboneFeatures", "ClipBackbone", "ConvNextBackbone", "ResNetBackbone", "build_backbone"]
+__all__ = ["BackboneFeatures", "ClipBackbone", "ConvNextBackbone", "ResNetBackbone", "build_backbone", "build_clip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,12 @@ class ResNetBackbone(ClipBackbone):
 
 
 def build_backbone(spec: ModelSpec) -> ClipBackbone:
-    """The CLIP of `spec` with random weights; `weights.py` fills them."""
+    """The CLIP of `spec` with random weights, frozen; `weights.py` fills them."""
+    return {"convnext": ConvNextBackbone, "resnet": ResNetBackbone}[spec.family](build_clip(spec))
+
+
+def build_clip(spec: ModelSpec) -> nn.Module:
+    """The open_clip model of `spec` with random weights, trainable."""
     if spec.clip_config is not None and spec.clip_model not in open_clip.list_models():
         with as_file(files("streamseg") / "data" / "models" / spec.clip_config) as path:
             open_clip.add_model_config(path)
@@ -159,9 +164,9 @@ def build_backbone(spec: ModelSpec) -> ClipBackbone:
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        clip_model = open_clip.create_model(
+        clip_model: nn.Module = open_clip.create_model(
             spec.clip_model, pretrained=None, load_weights=False, force_quick_gelu=spec.force_quick_gelu
         )
     finally:
         root.setLevel(level)
-    return {"convnext": ConvNextBackbone, "resnet": ResNetBackbone}[spec.family](clip_model)
+    return clip_model

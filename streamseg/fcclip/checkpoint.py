@@ -13,18 +13,18 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..errors import WeightsError
 
-__all__ = ["read_state_dict", "release_pages", "write_checkpoint"]
+__all__ = ["read_state_dict", "release_pages", "write_checkpoint", "write_safetensors"]
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
 _EXPECTED = "expected a PyTorch checkpoint (.pth, .pt, .bin) or .safetensors"
@@ -69,12 +69,22 @@ def release_pages(tensor: Tensor) -> None:
 
 def write_checkpoint(path: Path | str, checkpoint: Mapping[str, Any]) -> None:
     """Write a `.pth` in one step: a reader sees the old file or the whole new one. WeightsError if it cannot be."""
-    path = Path(path)
+    _write_whole(Path(path), lambda file: torch.save(dict(checkpoint), file))
+
+
+def write_safetensors(path: Path | str, tensors: Mapping[str, Tensor]) -> None:
+    """Write a `.safetensors` in one step, as `write_checkpoint` does. Tensors are copied to the CPU."""
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    _write_whole(Path(path), lambda file: file.write(content))
+
+
+def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Into a temporary file beside `path`, which then takes its place."""
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            torch.save(dict(checkpoint), file)
+            write(file)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError

@@ -37,6 +37,8 @@ class ModelSpec:
         hub_repo, hub_file: where the trained head is published; None where it is not on the Hub.
         clip_config: for a CLIP that open_clip does not know: its configuration in the package's `data/models`.
         random_weights: nothing was trained; for trying the machinery without weights.
+        training_vocabulary: the built-in vocabulary that the mask generator was trained on; decides which categories
+            count as seen (paper equation 7), and against which words objectness is measured.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelSpec:
     max_long_side: int = 1333
     clip_config: str | None = None
     random_weights: bool = False
+    training_vocabulary: str = "coco"
 
 
 def _convnext(name: str, clip_model: str, clip_tag: str, width: int, embed_dim: int) -> ModelSpec:
@@ -118,7 +121,7 @@ _DEMO = ModelSpec(
     clip_config="streamseg_demo.json",
     family="convnext",
     force_quick_gelu=False,
-    backbone_channels=(40, 80, 160, 320),
+    backbone_channels=(48, 96, 192, 384),
     embed_dim=256,
     ensemble_on_valid_mask=False,
     num_queries=60,
@@ -130,6 +133,7 @@ _DEMO = ModelSpec(
     mask_decoder_ffn_dim=512,
     short_side=256,
     max_long_side=448,
+    training_vocabulary="world-training",
 )
 _DEMO_UNTRAINED = replace(_DEMO, name="demo-untrained", random_weights=True)
 
