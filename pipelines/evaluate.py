@@ -1,0 +1,8 @@
+"""Score predictions against ground truth: `python -m pipelines.evaluate --help`."""
+
+import sys
+
+from streamseg.evaluation.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
