@@ -169,10 +169,7 @@ class Criterion:
         logits = stage.class_logits
         no_object = logits.shape[-1] - 1
         expected = torch.full(logits.shape[:2], no_object, device=logits.device)
-        labels = [
-            target.labels[chosen]
-            for target, chosen in zip(targets, matching.targets[number].split(list(matching.counts)), strict=True)
-        ]
+        labels = [target.labels for target in matching.select(targets, number)]
         expected[matching.images, matching.queries[number]] = torch.cat(labels)
         weights = torch.ones(no_object + 1, device=logits.device)
         weights[no_object] = self.settings.no_object_weight
@@ -184,15 +181,8 @@ class Criterion:
         """Binary cross-entropy and dice of the matched masks, summed over them."""
         masks = stage.mask_logits[matching.images, matching.queries[number]]
         points = self._loss_points(number, masks, seeds, matching.counts)
-        counts = list(matching.counts)
-        sampled = torch.cat(
-            [
-                sample_masks(target.masks[chosen], own)
-                for target, chosen, own in zip(
-                    targets, matching.targets[number].split(counts), points.split(counts), strict=True
-                )
-            ]
-        )
+        chosen = [target.masks for target in matching.select(targets, number)]
+        sampled = torch.cat(sample_masks(chosen, points, matching.counts))
         logits = sample_maps(masks.unsqueeze(1), points).squeeze(1)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, sampled, reduction="none").mean(1).sum()
         probabilities = logits.sigmoid()

@@ -1,8 +1,8 @@
 """Which query answers for which target: bipartite matching by the cost of each pair.
 
 Mask2Former (arXiv 2112.01527, section 3.3), after DETR (arXiv 2005.12872, section 3.1). The cost of a pair is the
-weighted sum of three parts: minus the probability of the target's category, binary cross-entropy and dice, the latter two at
-points that all queries and targets of an image share.
+weighted sum of three parts: minus the probability of the target's category, binary cross-entropy, and 1 - dice. Masks
+are compared at points that all queries and targets of an image share.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .point_sampling import sample_maps, sample_masks
 from .targets import Targets
@@ -48,6 +49,14 @@ class Matching:
     queries: Tensor
     targets: Tensor
 
+    def select(self, targets: Sequence[Targets], stage: int) -> list[Targets]:
+        """The matched ones of each image's targets, in the order of the pairs."""
+        chosen = self.targets[stage].split(list(self.counts))
+        return [
+            target if len(target) == len(index) else Targets(target.labels[index], target.masks[index])
+            for target, index in zip(targets, chosen, strict=True)
+        ]
+
 
 @torch.no_grad()
 def matching_costs(
@@ -58,33 +67,29 @@ def matching_costs(
     Args:
         class_logits: (B, Q, K+1) float32, no-object last.
         mask_logits: (B, Q, h, w) float32.
-        targets: one for each image; masks of any size.
+        targets: one for each image; masks of one size.
         points: (B, P, 2) in [0, 1], where masks are compared.
         weights: of the three parts.
 
     Returns:
         (B, Q, N), N the largest number of targets in an image; columns past an image's own targets mean nothing.
     """
-    longest = max(map(len, targets))
-    labels = torch.stack([F.pad(target.labels, (0, longest - len(target))) for target in targets])
-    sampled = points.new_zeros(len(targets), longest, points.shape[1])
-    for image, target in enumerate(targets):
-        sampled[image, : len(target)] = sample_masks(target.masks, points[image : image + 1])
+    labels = pad_sequence([target.labels for target in targets], batch_first=True)
+    sampled = sample_masks([target.masks for target in targets], points, [1] * len(targets))
+    inside = pad_sequence(sampled, batch_first=True)
     logits = sample_maps(mask_logits, points)
     index = labels.unsqueeze(1).expand(-1, class_logits.shape[1], -1)
     return (
-        weights.mask * _pairwise_cross_entropy(logits, sampled)
-        + weights.dice * _pairwise_dice(logits, sampled)
+        weights.mask * _pairwise_cross_entropy(logits, inside)
+        + weights.dice * _pairwise_dice(logits, inside)
         - weights.category * class_logits.softmax(-1).gather(2, index)
     )
 
 
 def _pairwise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """(B, Q, P) logits and (B, N, P) targets -> (B, Q, N), the mean over the points."""
-    if_inside = F.softplus(-logits)
-    if_outside = if_inside + logits
-    targets = targets.transpose(1, 2)
-    return (if_inside @ targets + if_outside @ (1 - targets)) / logits.shape[-1]
+    # -t log p - (1 - t) log(1 - p) = softplus(x) - x t, for p = sigmoid(x)
+    return (F.softplus(logits).sum(-1).unsqueeze(2) - logits @ targets.transpose(1, 2)) / logits.shape[-1]
 
 
 def _pairwise_dice(logits: Tensor, targets: Tensor) -> Tensor:

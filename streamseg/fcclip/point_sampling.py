@@ -32,39 +32,42 @@ def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
     return F.grid_sample(maps, grid, padding_mode="zeros", align_corners=False).squeeze(-1)
 
 
-def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
-    """The same for bool masks, which stay bool: only what is looked at becomes float.
+def sample_masks(masks: Sequence[Tensor], points: Tensor, rows: Sequence[int]) -> list[Tensor]:
+    """The same for bool masks, image by image: they stay bool, and only what is looked at becomes float.
 
     Args:
-        masks: (N, H, W) bool.
-        points: (N, P, 2), or (1, P, 2) for points that all masks share.
+        masks: (N, H, W) bool of each image, N its own, H and W the same for all.
+        points: (sum of rows, P, 2).
+        rows: how many rows of points each image has: N, or 1 for points that its masks share.
 
     Returns:
-        (N, P) float32 in [0, 1].
+        (N, P) float32 in [0, 1] of each image.
     """
-    height, width = masks.shape[-2:]
-    columns = _neighbours(points[..., 0], width)
-    rows = _neighbours(points[..., 1], height)
-    flat = masks.flatten(1)
-    values = points.new_zeros(len(masks), points.shape[1], dtype=torch.float32)
-    for row, row_weight in rows:
-        for column, column_weight in columns:
-            index = (row * width + column).expand(len(masks), -1)
-            values += flat.gather(1, index) * (row_weight * column_weight)
-    return values
+    height, width = masks[0].shape[1:]
+    index, weight = _taps(points, height, width)
+    return [
+        (own.flatten(1).gather(1, where.flatten(1).expand(len(own), -1)).unflatten(1, (4, -1)) * share).sum(1)
+        for own, where, share in zip(masks, index.split(list(rows)), weight.split(list(rows)), strict=True)
+    ]
 
 
-def _neighbours(coordinate: Tensor, size: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The two pixel indices about each coordinate and their weights; a pixel beyond the edge weighs nothing."""
+def _taps(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(R, P, 2) -> the four pixels about each point, counted row by row, and their weights; both (R, 4, P)."""
+    column, column_weight = _neighbours(points[..., 0], width)
+    row, row_weight = _neighbours(points[..., 1], height)
+    index = row.unsqueeze(2) * width + column.unsqueeze(1)
+    return index.flatten(1, 2), (row_weight.unsqueeze(2) * column_weight.unsqueeze(1)).flatten(1, 2)
+
+
+def _neighbours(coordinate: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """(R, P) -> the two pixels about each coordinate along one axis, and their weights; both (R, 2, P)."""
     position = coordinate * size - 0.5
     low = position.floor()
     fraction = position - low
-    first = low.long()
-    second = first + 1
-    return (
-        (first.clamp(min=0), (1 - fraction) * (first >= 0)),
-        (second.clamp(max=size - 1), fraction * (second < size)),
-    )
+    index = torch.stack([low, low + 1], dim=1).long()
+    weight = torch.stack([1 - fraction, fraction], dim=1)
+    inside = (index >= 0) & (index < size)
+    return index.clamp(0, size - 1), weight * inside
 
 
 def uniform_points(
