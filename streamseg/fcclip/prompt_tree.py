@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PromptTree", "build_trees", "encode_tree", "takes_trees", "text_tower"]
+__all__ = ["PromptTree", "build_trees", "encode_tree", "encode_trimmed", "takes_trees", "text_tower"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,26 @@ def encode_tree(clip_model: nn.Module, tree: PromptTree) -> Tensor:
     encoder = view if tower is clip_model else _shallow_copy(clip_model, text=view)
     embeddings: Tensor = encoder.encode_text(torch.tensor([tree.tokens], device=device), normalize=False)
     return embeddings[0, torch.tensor(tree.ends, device=device)]
+
+
+def encode_trimmed(clip_model: nn.Module, tokens: Tensor) -> Tensor:
+    """`encode_text` on as many positions as the longest prompt has, with gradients; not normalised.
+
+    For training, where prompts are too different for a tree, and gradients must reach the positional embedding.
+
+    Args:
+        clip_model: an open_clip model for which `takes_trees` holds.
+        tokens: (N, context_length) int64, zeros after the end token.
+    """
+    tower: Any = text_tower(clip_model)
+    length = int(tokens.argmax(-1).max()) + 1  # the end token has the highest number
+    view = _shallow_copy(tower)
+    view._buffers["attn_mask"] = tower.attn_mask[:length, :length]
+    del view._parameters["positional_embedding"]  # a slice is no parameter of its own
+    view.positional_embedding = tower.positional_embedding[:length]
+    encoder = view if tower is clip_model else _shallow_copy(clip_model, text=view)
+    embeddings: Tensor = encoder.encode_text(tokens[:, :length], normalize=False)
+    return embeddings
 
 
 def takes_trees(clip_model: nn.Module) -> bool:

@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..fcclip.backbone import build_clip
 from ..fcclip.checkpoint import write_checkpoint, write_safetensors
+from ..fcclip.prompt_tree import encode_trimmed
 from ..fcclip.spec import get_spec
 from ..fcclip.text import build_text_encoder
 from .contrastive_loss import contrastive_loss, pair_up
-from .contrastive_run import CropSource, RunLog, crops_ahead, stop_requested
+from .contrastive_run import CropSource, RunLog, crops_ahead
 from .contrastive_settings import ClipSettings
 from .crop_augment import augment_crops
 from .errors import TrainingError
+from .interrupt import Interrupt
 from .parsing import to_plain
 from .zero_shot import labelled_crops, zero_shot_accuracy
 
@@ -72,7 +74,7 @@ class ContrastiveTrainer:
         crops = self._normalize(augment_crops(self._pixels(pictures), generator))
         self.clip_model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            image, text = self.clip_model.encode_image(crops), self.clip_model.encode_text(tokens)
+            image, text = self.clip_model.encode_image(crops), encode_trimmed(self.clip_model, tokens)
         loss, accuracy = contrastive_loss(image, text, pairs.to(self.device), self.clip_model.logit_scale.exp())
         self._descend(loss)
         self.step += 1
@@ -162,8 +164,8 @@ def train_clip(
         say(f"going on from step {trainer.step}")
     deadline = math.inf if hours is None else time.monotonic() + 3600 * hours
     log = RunLog(output / "log.jsonl", settings, say)
-    with stop_requested() as stopped, crops_ahead(settings, trainer.step, crops) as batches:
-        _loop(trainer, batches, log, output, lambda: stopped() or time.monotonic() > deadline)
+    with Interrupt() as interrupt, crops_ahead(settings, trainer.step, crops) as batches:
+        _loop(trainer, batches, log, output, lambda: interrupt.requested or time.monotonic() > deadline)
     trainer.save(output)
     return trainer.step >= settings.total_steps
 

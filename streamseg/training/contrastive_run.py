@@ -1,16 +1,14 @@
-"""What surrounds the steps of a contrastive run: crops rendered ahead, a way to stop, and a log."""
+"""What surrounds the steps of a contrastive run: crops rendered ahead, and a log."""
 
 import json
 import multiprocessing
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +20,7 @@ from ..world.crops import crop_batch
 from .contrastive_settings import ClipSettings
 from .errors import TrainingError
 
-__all__ = ["CropBatch", "CropSource", "RunLog", "crops_ahead", "stop_requested"]
+__all__ = ["CropBatch", "CropSource", "RunLog", "crops_ahead"]
 
 CropBatch = tuple[NDArray[np.uint8], list[str]]
 AHEAD = 3  # batches in the making per process
@@ -78,25 +76,6 @@ def _prepare_renderer() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-
-
-@contextmanager
-def stop_requested() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or Ctrl-C came since; the step at hand is finished. A second one takes the usual effect."""
-    asked = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, _: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class RunLog:
