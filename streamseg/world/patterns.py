@@ -69,12 +69,11 @@ def _axes(size: int, degrees: float, period: float, rng: np.random.Generator) ->
     turn = np.radians(degrees)
     cosine, sine = np.array([np.cos(turn), np.sin(turn)], np.float32) / np.float32(period)
     shift = rng.uniform(size=2).astype(np.float32) + np.float32(2 / period)
-    along, aside = cosine * x + sine * y + shift[0], cosine * y - sine * x + shift[1]
-    return np.asarray(along, np.float32), np.asarray(aside, np.float32)
+    return cosine * x + sine * y + shift[0], cosine * y - sine * x + shift[1]
 
 
 @cache
 def _pixel_centers(size: int) -> tuple[Grid, Grid]:
     """A row and a column of pixel centres in the unit square."""
-    centers = (np.arange(size, dtype=np.float32) + 0.5) / size
+    centers: Grid = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     return centers[None, :], centers[:, None]

@@ -93,14 +93,16 @@ def _runs(parts: Drawing, size: int) -> list[tuple[Role, list[npt.NDArray[np.int
 def _draw_line(canvas: Image, role: Role, outlines: list[npt.NDArray[np.int32]], width: int) -> None:
     """The line around one run of parts, in place.
 
-    Light lies on things like light: it has a line against the background only. A hole's line takes from what it is cut
-    into, and does not stray beyond.
+    Light lies on things like light: it has a line against the background only. A pupil's line would hide the white of
+    the eye. A hole's line takes from what it is cut into, and does not stray beyond.
     """
     line = np.zeros_like(canvas)
     cv2.polylines(line, outlines, isClosed=True, color=1, thickness=width, shift=SUBPIXEL_BITS)
     drawn = line.astype(bool)
     if role == "light":
         drawn &= canvas == INK["hole"]
+    elif role == "dark":
+        drawn &= canvas != INK["white"]
     elif role == "hole":
         drawn &= canvas != INK["hole"]
     canvas[drawn] = INK["line"]

@@ -58,7 +58,7 @@ def cat() -> Drawing:
     whiskers = stroke(((30, 39), (13, 36)), 1.6), stroke(((30, 43), (14, 46)), 1.6)
     return (
         layer("body", stroke(tail, 10, 7))
-        + layer("shade", stroke(tail[-6:], 8, 7))
+        + layer("shade", stroke(tail[-7:], 8, 7))
         + layer("body", smooth(torso))
         + layer("light", ellipse(50, 76, 10, 15))
         + layer("shade", stroke(((43, 84), (43, 95)), 2), stroke(((57, 84), (57, 95)), 2))
@@ -100,18 +100,18 @@ def elephant() -> Drawing:
 
 
 def turtle() -> Drawing:
-    shell = joined(arc(44, 68, 42, 44, 180, 360), polygon((90, 73), (-2, 73)))
-    foot = rounded(((14, 66), (34, 66), (30, 88), (4, 88), (4, 82), (12, 78)), 4)
-    scute = rounded(((33, 34), (55, 34), (63, 49), (54, 63), (34, 63), (25, 49)), 2)
-    seams = ((33, 35), (27, 29)), ((55, 35), (61, 29)), ((25, 49), (5, 51)), ((63, 49), (83, 51))
+    shell = joined(arc(44, 69, 44, 52, 180, 360), polygon((91, 75), (-3, 75)))
+    foot = rounded(((14, 68), (31, 68), (28, 88), (5, 88), (5, 82), (13, 79)), 4)
+    scute = rounded(((33, 32), (55, 32), (64, 48), (54, 62), (34, 62), (24, 48)), 2)
+    seams = ((33, 33), (26, 24)), ((55, 33), (62, 24)), ((24, 48), (5, 50)), ((64, 48), (83, 50))
     return (
         layer("shade", foot, mirrored(foot, 44), polygon((2, 66), (-10, 76), (4, 73)))
-        + layer("shade", stroke(curve(((78, 68), (90, 60), (95, 46))), 13), ellipse(99, 43, 12, 9.5))
+        + layer("shade", stroke(curve(((80, 68), (91, 61), (97, 49))), 11), ellipse(101, 45, 11, 9))
         + layer("body", shell)
-        + layer("shade", *(stroke(seam, 2.2) for seam in seams), stroke(joined(scute, scute[:1]), 2.2))
+        + layer("shade", *(stroke(seam, 1.6) for seam in seams), stroke(joined(scute, scute[:1]), 1.6))
         + layer("body", scute)
-        + layer("shade", stroke(((2, 68), (86, 68)), 2))
-        + eyes((101, 40), radius=3.8)
+        + layer("shade", stroke(((1, 69), (87, 69)), 1.6))
+        + eyes((103, 42), radius=3.8)
     )
 
 

@@ -35,9 +35,9 @@ Role = Literal["body", "shade", "light", "dark", "glass", "metal", "white", "hol
 Outline = npt.NDArray[np.float32]
 Points = Sequence[tuple[float, float]] | Outline
 
-CURVE_STEPS = 8  # between two given points of a curve
-CORNER_STEPS = 5
-CAP_STEPS = 7
+CURVE_STEPS = 10  # between two given points of a curve
+CORNER_STEPS = 8
+CAP_STEPS = 9
 SHARPEST_JOINT = 0.4  # cosine of half the turn, below which a stroke's corner grows no further
 
 

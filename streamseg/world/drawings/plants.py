@@ -48,10 +48,13 @@ def flower() -> Drawing:
 def cactus() -> Drawing:
     right = stroke(curve(((58, 58), (72, 57), (79, 50), (80, 28))), 15)
     left = stroke(curve(((42, 66), (28, 65), (21, 58), (20, 40))), 15)
-    spines = ((64, 14), (64, 28), (64, 42), (64, 72), (87, 34), (86, 48))
-    spikes = [stroke(((x - 3, y), (x + 4, y - 3)), 2) for x, y in spines]
+    spines = (
+        ((64, 14), (64, 28), (64, 42), (64, 72), (86, 34), (86, 48)),
+        ((64, 16), (64, 30), (64, 44), (86, 46), (83, 62)),
+    )
+    spikes = [[stroke(((x - 3, y), (x + 4, y - 3)), 2) for x, y in side] for side in spines]
     return (
-        layer("dark", *spikes, *(mirrored(spike) for spike in spikes))
+        layer("dark", *spikes[0], *(mirrored(spike) for spike in spikes[1]))
         + layer("shade", rounded(((30, 84), (70, 84), (65, 99), (35, 99)), 2))
         + layer("body", box(36, 3, 64, 86, 13), left, right)
         + layer("shade", stroke(((50, 12), (50, 76)), 2))

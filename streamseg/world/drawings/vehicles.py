@@ -88,8 +88,8 @@ def airplane() -> Drawing:
 
 
 def sailboat() -> Drawing:
-    mainsail = joined(curve(((53, 6), (78, 32), (93, 67))), polygon((53, 67)))
-    jib = joined(curve(((12, 67), (32, 44), (44, 16))), polygon((44, 67)))
+    mainsail = joined(curve(((50, 6), (77, 32), (93, 66))), polygon((50, 66)))
+    jib = joined(curve(((10, 66), (32, 44), (47, 14))), polygon((47, 66)))
     return (
         layer("dark", box(46.5, 3, 50.5, 76, 1))
         + layer("body", rounded(((4, 72), (97, 72), (84, 95), (18, 95)), 5))
