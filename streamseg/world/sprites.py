@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from .names import Composition
+from .names import PATTERNS, Composition
 from .palette import DARK, GLASS, METAL, PALETTE, WHITE, Tones, tones_of
-from .patterns import DRAW as DRAW_PATTERN
 from .patterns import pattern_mask
 from .seeds import generator
 from .shapes import Drawing, Role, drawing
@@ -149,8 +148,9 @@ def _light(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
 def _check(composition: Composition, size: int, variant: int) -> None:
     if composition.color not in PALETTE:
         raise ConfigError(f"unknown colour {composition.color!r}: the colours are {', '.join(PALETTE)}")
-    if composition.pattern not in DRAW_PATTERN:
-        raise ConfigError(f"unknown pattern {composition.pattern!r}: the patterns are {', '.join(DRAW_PATTERN)}")
+    patterns = [pattern.name for pattern in PATTERNS]
+    if composition.pattern not in patterns:
+        raise ConfigError(f"unknown pattern {composition.pattern!r}: the patterns are {', '.join(patterns)}")
     if size < SMALLEST:
         raise ConfigError(f"a sprite of {size} pixels is too small: ask for {SMALLEST} or more, and shrink it")
     if variant < 0:
