@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..fcclip.spec import ModelSpec
 from ..fcclip.text import VILD_TEMPLATES, build_text_encoder
 from ..world.crops import render_crop
-from ..world.names import COLORS, PATTERNS, SHAPES, STUFF, Composition, exposure
+from ..world.names import COLORS, PATTERNS, SHAPES, STUFF, Composition, compositions, exposure
 from ..world.seeds import generator
 
 __all__ = ["LabelledCrops", "labelled_crops", "zero_shot_accuracy"]
@@ -41,7 +41,7 @@ class LabelledCrops:
 @lru_cache(maxsize=2)  # a run asks for the same ones again and again
 def labelled_crops(seed: int, count: int, size: int) -> LabelledCrops:
     """`count` crops of `size` pixels; the same arguments give the same ones."""
-    crops = [render_crop(generator("validation crop", seed, index), size, "all") for index in range(count)]
+    crops = [render_crop(generator("validation crop", seed, index), size, compositions()) for index in range(count)]
     pictures, things, grounds = zip(*crops, strict=True)
     return LabelledCrops(np.stack(pictures), things, grounds)
 

@@ -48,7 +48,7 @@ CAPTION_TEMPLATES: tuple[str, ...] = (
 PLACES: tuple[str, ...] = ("on {}", "over {}", "against {}", "in front of {}", "with {} behind it")
 ARTICLES: tuple[str, ...] = ("", "the", "one")
 
-SAY_COLOR, SAY_PATTERN, SAY_PLAIN, SAY_BACKGROUND = 0.75, 0.7, 0.3, 0.5
+SAY_COLOR, SAY_PATTERN, SAY_PLAIN, SAY_BACKGROUND = 0.7, 0.6, 0.3, 0.25
 USE_PROMPT, USE_SYNONYM, USE_OTHER_ORDER, USE_INDEFINITE_ARTICLE = 0.5, 0.35, 0.15, 0.6
 
 

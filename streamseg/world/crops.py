@@ -1,6 +1,11 @@
-"""Small pictures with captions, for the CLIP's pre-training: one thing on some ground, or nothing but ground."""
+"""Small pictures with captions, for the CLIP's pre-training: one thing on some ground, or nothing but ground.
+
+In a batch of everything, colour and ground tell nearly all captions apart, and a contrastive loss is content with that.
+So most batches have a theme: their things share colour and pattern, and differ in shape alone, or the other way round.
+"""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +13,18 @@ from numpy.typing import NDArray
 from .captions import caption
 from .dials import Dials
 from .layout import Edge, Region, random_layout
-from .names import STUFF, Composition, Pool
+from .names import STUFF, Composition, Pool, pool
 from .renderer import render
 from .seeds import generator
 from .snapshot import FIRST_THING_ID, Camera, Pose, Snapshot, Sprite
-from .stills import VARIANTS, pick_kind, random_effects
+from .stills import VARIANTS, random_effects
 from .textures import TEXTURE_VARIANTS
 
 __all__ = ["Crop", "crop_batch", "render_crop"]
 
-STUFF_SHARE = 0.2  # of the crops show no thing at all
+STUFF_SHARE = 0.12  # of the crops show no thing at all
 INTRUDER_SHARE = 0.3  # of the crops with a thing show part of another one at the rim
+ALIKE_SHARE, SHAPE_SHARE = 0.55, 0.15  # of the batches have things of one colour and pattern, or of one shape
 DIALS = Dials.from_difficulty(0.7)
 
 Crop = tuple[NDArray[np.uint8], Composition | None, str]
@@ -38,32 +44,47 @@ def crop_batch(
     Returns:
         (count, size, size, 3) uint8 RGB, and one caption for each.
     """
+    kinds = _theme(generator("theme", seed, step), pool(things))
     pictures = np.empty((count, size, size, 3), np.uint8)
     captions = []
     for index in range(count):
         rng = generator("crop", seed, step, index)
-        pictures[index], kind, ground = render_crop(rng, size, things)
+        pictures[index], kind, ground = render_crop(rng, size, kinds)
         captions.append(caption(kind if kind is not None else ground, ground if kind is not None else None, rng))
     return pictures, captions
 
 
-def render_crop(rng: np.random.Generator, size: int, things: Pool = "clip") -> Crop:
-    """One crop: the picture (size, size, 3), the thing it shows, if any, and the stuff that shows most."""
+def render_crop(rng: np.random.Generator, size: int, kinds: Sequence[Composition]) -> Crop:
+    """One crop: the picture (size, size, 3), the thing out of `kinds` it shows, if any, and the stuff that shows most."""
     if rng.random() < STUFF_SHARE:
         return _ground_crop(rng, size)
-    subject = pick_kind(rng, things)
+    subject = _any(rng, kinds)
     regions = _close_up(rng, random_layout(rng))
     sprites = [_sprite(rng, 0, subject, Pose(*rng.uniform(-0.12, 0.12, 2), rng.uniform(0.5, 1.15), _tilt(rng)))]
     if rng.random() < INTRUDER_SHARE:
         direction, size_units = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 1.0)
         reach = 0.62 + 0.25 * size_units
         pose = Pose(reach * math.cos(direction), reach * math.sin(direction), size_units, _tilt(rng))
-        sprites.insert(int(rng.integers(2)), _sprite(rng, 1, pick_kind(rng, things), pose))
+        sprites.insert(int(rng.integers(2)), _sprite(rng, 1, _any(rng, kinds), pose))
     snapshot = Snapshot(regions, tuple(sprites), Camera(), random_effects(rng, DIALS))
     rendered = render(snapshot, (size, size))
     stuff = [segment for segment in rendered.segments if not segment.isthing]
     ground = max(stuff, key=lambda segment: segment.area).label if stuff else regions[0].stuff
     return rendered.rgb, subject, ground
+
+
+def _theme(rng: np.random.Generator, kinds: tuple[Composition, ...]) -> Sequence[Composition]:
+    """What the things of one batch are drawn from."""
+    example, choice = _any(rng, kinds), rng.random()
+    if choice < ALIKE_SHARE:
+        return [kind for kind in kinds if (kind.color, kind.pattern) == (example.color, example.pattern)]
+    if choice < ALIKE_SHARE + SHAPE_SHARE:
+        return [kind for kind in kinds if kind.shape == example.shape]
+    return kinds
+
+
+def _any(rng: np.random.Generator, kinds: Sequence[Composition]) -> Composition:
+    return kinds[int(rng.integers(len(kinds)))]
 
 
 def _ground_crop(rng: np.random.Generator, size: int) -> Crop:
