@@ -1,8 +1,9 @@
-"""Hold the model against stored numbers of the original FC-CLIP.
+"""Hold model and criterion against stored numbers of the original FC-CLIP.
 
-A case is one picture, one list of classes and every intermediate result of the original on weights that anyone can
-rebuild (`fcclip/reference_weights.py`). The model is built by its spec, the weights are written as an official
-checkpoint and loaded through the same door as a user's, and what runs is what a user runs.
+Cases come in two kinds, told apart by their keys; those of the criterion are in `criterion_parity.py`. One of the model
+is one picture, one list of classes and every intermediate result of the original on weights that anyone can rebuild
+(`fcclip/reference_weights.py`). The model is built by its spec, the weights are written as an official checkpoint and
+loaded through the same door as a user's, and what runs is what a user runs.
 
 Comparison is per query, by median and 95th percentile of each query's largest difference: a mask logit within rounding
 of zero may flip one bit of an attention or pooling mask, which moves that one query by far more than rounding, in the
@@ -10,17 +11,13 @@ original against itself too.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +46,12 @@ from ..panoptic import (
 from ..queries import Queries
 from ..segmenter import Segmenter
 from ..vocabulary import Category, Vocabulary, seen_mask
+from .checks import Array, Check, Tolerance, deviation, format_report, judge
+from .criterion_cases import CriterionCase, is_criterion_case, read_criterion_case
+from .criterion_parity import run_criterion_parity
+from .pairs import find_pairs, read_pair
 
 __all__ = ["Check", "GoldenCase", "Tolerance", "compare", "find_cases", "format_report", "main", "run_parity"]
-
-Array = npt.NDArray[Any]
 
 FEATURES = ("stem", "res2", "res3", "res4", "res5", "clip_vis_dense")
 CONFIG_TO_MODEL = {
@@ -70,45 +69,12 @@ CONFIG_TO_MODEL = {
 ILL_CONDITIONED = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """Largest allowed median, 95th percentile and maximum of the per-query (or per-value) differences."""
-
-    median: float | None = None
-    p95: float | None = None
-    maximum: float | None = None
-
-    def admits(self, median: float, p95: float, maximum: float) -> bool:
-        found = ((self.median, median), (self.p95, p95), (self.maximum, maximum))
-        return all(limit is None or value <= limit for limit, value in found)
-
-    def __str__(self) -> str:
-        parts = (("median", self.median), ("p95", self.p95), ("max", self.maximum))
-        return ", ".join(f"{name} <= {limit:g}" for name, limit in parts if limit is not None)
-
-
 SAMPLES = Tolerance(maximum=5e-4)
 TEXT = Tolerance(maximum=1e-5)
 EXACT = Tolerance(maximum=0.0)
 MASKS = Tolerance(median=5e-4, p95=2e-3)
 LOGITS = Tolerance(p95=5e-4)
 UNEQUAL_PIXELS = Tolerance(maximum=0.002)  # 99.8 % equal
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One stored tensor against ours."""
-
-    name: str
-    median: float
-    p95: float
-    maximum: float
-    tolerance: Tolerance | None  # None: shown, not judged
-    note: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return self.tolerance is None or self.tolerance.admits(self.median, self.p95, self.maximum)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +87,7 @@ class GoldenCase:
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        return self.path.name
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -156,22 +122,13 @@ class GoldenCase:
         return 0.0
 
 
-def find_cases(paths: Sequence[Path | str]) -> list[GoldenCase]:
-    """Read cases from .json or .npz files (either of the pair), names without suffix, or folders of them.
+def find_cases(paths: Sequence[Path | str]) -> list[GoldenCase | CriterionCase]:
+    """Read cases of either kind from .json or .npz files (either of the pair), names without suffix, or folders.
 
     Raises:
         ParityError: nothing there, half a pair, or not a case.
     """
-    stems: dict[Path, None] = {}
-    for given in map(Path, paths):
-        if given.is_dir():
-            found = sorted(given.glob("*.npz"))
-            if not found:
-                raise ParityError(f"{given} holds no case: expected pairs NAME.npz and NAME.json")
-            stems.update(dict.fromkeys(path.with_suffix("") for path in found))
-        else:
-            stems[given.with_suffix("") if given.suffix in (".npz", ".json") else given] = None
-    return [_read_case(stem) for stem in stems]
+    return [_read_case(stem) for stem in find_pairs(paths)]
 
 
 def run_parity(
@@ -209,7 +166,7 @@ def compare(case: GoldenCase, segmenter: Segmenter) -> Iterator[Check]:
             # Where the original's own kernels disagree by more than the tolerance, agree as well as it does.
             floor = 2 * case.noise_floor(key)
             tolerance = Tolerance(maximum=max(5e-4, floor))
-            yield _check(key, _difference(stored[key], _sampled(ours, case.facts[name]["stride"])), tolerance)
+            yield judge(key, deviation(stored[key], _sampled(ours, case.facts[name]["stride"])), tolerance)
     if case.ill_conditioned:
         yield Check("decoder and later", 0, 0, 0, None, "the original disagrees with itself here: not compared")
         return
@@ -281,71 +238,71 @@ def _check_text(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
     if "token_ids" in stored:
         encoder = build_text_encoder(run.segmenter.model.backbone.clip_model, run.segmenter.spec)
         tokens = _array(encoder.tokenize(prompts))
-        yield _check("token_ids", _difference(stored["token_ids"], tokens), EXACT)
+        yield judge("token_ids", deviation(stored["token_ids"], tokens), EXACT)
     if "text_classifier" in stored:
-        yield _check("text_classifier", _difference(stored["text_classifier"], _array(run.text.embeddings)), TEXT)
+        yield judge("text_classifier", deviation(stored["text_classifier"], _array(run.text.embeddings)), TEXT)
     if "text_classifier_with_void" in stored:
         void = torch.nn.functional.normalize(run.segmenter.model.void_embedding.weight, dim=-1)
-        difference = _difference(stored["text_classifier_with_void"], _array(void))
-        yield _check("text_classifier_with_void", difference, TEXT)
+        difference = deviation(stored["text_classifier_with_void"], _array(void))
+        yield judge("text_classifier_with_void", difference, TEXT)
     if "category_overlapping_mask" in stored:
         seen = seen_mask(run.vocabulary.categories, run.segmenter.training_vocabulary)
-        difference = _difference(stored["category_overlapping_mask"], np.array(seen, int))
-        yield _check("category_overlapping_mask", difference, EXACT)
+        difference = deviation(stored["category_overlapping_mask"], np.array(seen, int))
+        yield judge("category_overlapping_mask", difference, EXACT)
 
 
 def _check_stages(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
     """The auxiliary predictions: queries before the first layer, then after each but the last."""
     if "aux_pred_logits" in stored:
         ours = np.stack([run.logits_of(stage) for stage in run.stages[:-1]])
-        for stage, difference in enumerate(_difference(stored["aux_pred_logits"], ours)):
-            yield _check(f"aux_pred_logits[{stage}]", _per_row(difference), LOGITS)
+        for stage, difference in enumerate(deviation(stored["aux_pred_logits"], ours)):
+            yield judge(f"aux_pred_logits[{stage}]", _per_row(difference), LOGITS)
     for stage, prediction in enumerate(run.stages[:-1]):
         key = f"aux_pred_masks_{stage}_sample"
         if key in stored:
             stride = facts["aux_pred_masks"][stage]["stride"]
-            difference = _difference(stored[key], _sampled(prediction.mask_logits, stride))
+            difference = deviation(stored[key], _sampled(prediction.mask_logits, stride))
             pixels = prediction.mask_logits[0, 0].numel()
             queries = np.arange(len(difference)) * stride // pixels
-            yield _check(key, _per_group(difference, queries), MASKS)
+            yield judge(key, _per_group(difference, queries), MASKS)
 
 
 def _check_masks(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
     masks = _array(run.final.mask_logits[0])
     if "pred_masks_every25th_f32" in stored:
-        difference = _difference(stored["pred_masks_every25th_f32"], masks[::25])
-        yield _check("pred_masks_every25th_f32", _per_row(difference), MASKS)
+        difference = deviation(stored["pred_masks_every25th_f32"], masks[::25])
+        yield judge("pred_masks_every25th_f32", _per_row(difference), MASKS)
     if "pred_masks_f16" in stored:
         theirs = stored["pred_masks_f16"]
         ours = masks[:: facts["pred_masks_f16_query_stride"]]
         rounding = np.spacing(np.abs(theirs)).astype(np.float32) / 2
-        difference = np.maximum(np.abs(_difference(theirs, ours)) - rounding, 0)
-        yield _check("pred_masks_f16", _per_row(difference), MASKS, "beyond the stored values' rounding")
+        difference = np.maximum(np.abs(deviation(theirs, ours)) - rounding, 0)
+        yield judge("pred_masks_f16", _per_row(difference), MASKS, "beyond the stored values' rounding")
     if "pred_masks_sign_packed" in stored:
         packed = stored["pred_masks_sign_packed"]
         difference = np.full(masks.shape, np.inf)
         if packed.size == -(-masks.size // 8):
             positive = np.unpackbits(packed, count=masks.size).reshape(masks.shape).astype(bool)
             difference = np.where(positive != (masks > 0), np.abs(masks), 0)
-        yield _check("pred_masks_sign_packed", _per_row(difference), MASKS, "distance from 0 where signs differ")
+        yield judge("pred_masks_sign_packed", _per_row(difference), MASKS, "distance from 0 where signs differ")
 
 
 def _check_scores(stored: dict[str, Array], run: _Run) -> Iterator[Check]:
     if "valid_mask_at_clip_res" in stored:
         unequal = _unequal(stored["valid_mask_at_clip_res"], _array(run.image_pass.clip_valid[0]))
-        yield _check("valid_mask_at_clip_res", unequal.astype(float), Tolerance(p95=0.0))
+        yield judge("valid_mask_at_clip_res", unequal.astype(float), Tolerance(p95=0.0))
     if "pred_logits" in stored:
-        difference = _difference(stored["pred_logits"], _array(run.scores.in_vocabulary_logits[0]))
-        yield _check("pred_logits", _per_row(difference), LOGITS)
+        difference = deviation(stored["pred_logits"], _array(run.scores.in_vocabulary_logits[0]))
+        yield judge("pred_logits", _per_row(difference), LOGITS)
     if "pooled_clip_every10th" in stored:
-        difference = _difference(stored["pooled_clip_every10th"], _array(run.image_pass.clip_embedding[0, ::10]))
-        yield _check("pooled_clip_every10th", _per_row(difference), LOGITS)
+        difference = deviation(stored["pooled_clip_every10th"], _array(run.image_pass.clip_embedding[0, ::10]))
+        yield judge("pooled_clip_every10th", _per_row(difference), LOGITS)
     if "out_vocab_logits" in stored:
-        difference = _difference(stored["out_vocab_logits"], run.out_of_vocabulary_logits())
-        yield _check("out_vocab_logits", _per_row(difference), LOGITS)
+        difference = deviation(stored["out_vocab_logits"], run.out_of_vocabulary_logits())
+        yield judge("out_vocab_logits", _per_row(difference), LOGITS)
     if "mask_cls_after_log" in stored:
         ours = _array(published_log_scores(run.scores.log_scores[0], run.scores.void_probability[0]))
-        yield _check("mask_cls_after_log", _per_row(_difference(stored["mask_cls_after_log"], ours)), LOGITS)
+        yield judge("mask_cls_after_log", _per_row(deviation(stored["mask_cls_after_log"], ours)), LOGITS)
 
 
 def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> Iterator[Check]:
@@ -367,8 +324,8 @@ def _check_maps(stored: dict[str, Array], facts: dict[str, Any], run: _Run) -> I
         unequal = _unequal(stored["sem_seg_argmax"], _array(semantic.argmax(0))).mean()
         yield Check("sem_seg_argmax", unequal, unequal, unequal, UNEQUAL_PIXELS, "share of unequal pixels")
         if "sem_seg_stride8" in stored:
-            difference = _difference(stored["sem_seg_stride8"], _array(semantic[:, ::8, ::8]))
-            yield _check("sem_seg_stride8", difference, LOGITS)
+            difference = deviation(stored["sem_seg_stride8"], _array(semantic[:, ::8, ::8]))
+            yield judge("sem_seg_stride8", difference, LOGITS)
     if "inst_scores_sorted" in stored:
         yield from _check_instances(
             stored, instance_inference(probabilities, logits, run.vocabulary.categories, top_k=100)
@@ -383,28 +340,12 @@ def _check_instances(stored: dict[str, Array], instances: Instances) -> Iterator
     common = min(len(scores), len(theirs))
     missing = float(max(len(scores), len(theirs)) - common)
     yield Check("inst_count", missing, missing, missing, Tolerance(maximum=2), f"{len(scores)} instances")
-    yield _check("inst_scores_sorted", theirs[:common] - scores[:common], LOGITS)
+    yield judge("inst_scores_sorted", theirs[:common] - scores[:common], LOGITS)
     unequal = stored["inst_classes_sorted"][:common] != _array(instances.classes)[:common]
-    yield _check("inst_classes_sorted", unequal.astype(float), Tolerance(median=0), "equal or not")
+    yield judge("inst_classes_sorted", unequal.astype(float), Tolerance(median=0), "equal or not")
     areas = stored["inst_areas_sorted"][:common]
     relative = (areas - _array(instances.masks.flatten(1).sum(1))[:common]) / np.maximum(areas, 1)
-    yield _check("inst_areas_sorted", relative, Tolerance(median=2e-3), "relative")
-
-
-def format_report(case: GoldenCase, model: str, checks: Sequence[Check]) -> str:
-    """A table, one line per tensor, and a verdict."""
-    failed = [check.name for check in checks if not check.passed]
-    lines = [f"{case.name} on {model}", f"  {'tensor':28} {'median':>10} {'p95':>10} {'max':>10}"]
-    for check in checks:
-        verdict = "-" if check.tolerance is None else "pass" if check.passed else "FAIL"
-        limits = "" if check.tolerance is None else f"({check.tolerance})"
-        lines.append(
-            f"  {check.name:28} {check.median:10.2e} {check.p95:10.2e} {check.maximum:10.2e}  {verdict:4}  "
-            f"{limits}{'  ' + check.note if check.note else ''}"
-        )
-    judged = sum(check.tolerance is not None for check in checks)
-    lines.append(f"  {judged - len(failed)} of {judged} passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
-    return "\n".join(lines)
+    yield judge("inst_areas_sorted", relative, Tolerance(median=2e-3), "relative")
 
 
 def _load(model: str, weights: Path | str | None, device: str, checkpoints: Path | None) -> Segmenter:
@@ -417,21 +358,10 @@ def _load(model: str, weights: Path | str | None, device: str, checkpoints: Path
         return Segmenter.load(model, weights=path, device=device, precision="fp32")
 
 
-def _read_case(stem: Path) -> GoldenCase:
-    json_path, npz_path = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".npz")
-    for path in (json_path, npz_path):
-        if not path.is_file():
-            near = get_close_matches(path.name, [other.name for other in path.parent.glob("*")], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ParityError(f"{path} is missing: a case is a pair NAME.json and NAME.npz{hint}")
-    try:
-        facts = json.loads(json_path.read_text(encoding="utf-8"))
-        with npz_path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            tensors = {key: archive[key] for key in archive.files}
-    except (ValueError, TypeError, OSError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise ParityError(f"{stem} cannot be read as a case ({error}); copy it again") from None
-    if not isinstance(facts, dict):
-        raise ParityError(f"{json_path} holds a {type(facts).__name__}, expected an object with the facts of a case")
+def _read_case(stem: Path) -> GoldenCase | CriterionCase:
+    facts, tensors = read_pair(stem)
+    if is_criterion_case(facts):
+        return read_criterion_case(stem, facts, tensors)
     picture = stem.with_name(f"image_{facts.get('case')}.png")
     if "image" not in tensors and picture.is_file():
         tensors["image"] = np.asarray(Image.open(picture).convert("RGB"))
@@ -443,25 +373,8 @@ def _read_case(stem: Path) -> GoldenCase:
     return GoldenCase(stem, facts, tensors)
 
 
-def _difference(theirs: Array, ours: Array) -> Array:
-    """Infinite where the shapes differ, as they do between two models."""
-    if theirs.shape != ours.shape:
-        return np.full(theirs.shape, np.inf)
-    return np.asarray(theirs.astype(np.float64) - ours)
-
-
 def _unequal(theirs: Array, ours: Array) -> Array:
-    return np.asarray(_difference(theirs, ours) != 0)
-
-
-def _check(name: str, difference: Array, tolerance: Tolerance, note: str = "") -> Check:
-    values = np.abs(np.asarray(difference, dtype=np.float64)).ravel()
-    if not len(values):
-        return Check(name, 0.0, 0.0, 0.0, tolerance, "nothing to compare")
-    if not np.isfinite(values).all():
-        return Check(name, np.inf, np.inf, np.inf, tolerance, "not finite, or of another shape")
-    median, p95 = np.percentile(values, (50, 95))
-    return Check(name, float(median), float(p95), float(values.max()), tolerance, note)
+    return np.asarray(deviation(theirs, ours) != 0)
 
 
 def _per_row(difference: Array) -> Array:
@@ -503,15 +416,8 @@ def _compare_all(options: argparse.Namespace) -> int:
     failed = []
     with tempfile.TemporaryDirectory() as checkpoints:
         for case in cases:
-            checks = run_parity(
-                case,
-                weights=options.weights,
-                model=options.model,
-                device=options.device,
-                prepare=partial(optimize, dtype=options.dtype, compile=options.compile) if options.optimize else None,
-                checkpoints=Path(checkpoints),
-            )
-            print(format_report(case, options.model or case.model, checks), flush=True)
+            title, checks = _compare_one(case, options, Path(checkpoints))
+            print(format_report(title, checks), flush=True)
             if not all(check.passed for check in checks):
                 failed.append(case.name)
     print(
@@ -520,15 +426,34 @@ def _compare_all(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _compare_one(
+    case: GoldenCase | CriterionCase, options: argparse.Namespace, checkpoints: Path
+) -> tuple[str, list[Check]]:
+    """A title and the checks below it."""
+    if isinstance(case, CriterionCase):
+        checks = run_criterion_parity(case, device=options.device, draws=options.draws)
+        return f"{case.name} on the criterion", checks
+    checks = run_parity(
+        case,
+        weights=options.weights,
+        model=options.model,
+        device=options.device,
+        prepare=partial(optimize, dtype=options.dtype, compile=options.compile) if options.optimize else None,
+        checkpoints=checkpoints,
+    )
+    return f"{case.name} on {options.model or case.model}", checks
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.parity",
-        description="Compare the model with stored numbers of the original FC-CLIP. Exit 1 past tolerance.",
+        description="Compare model and criterion with stored numbers of the original FC-CLIP. Exit 1 past tolerance.",
     )
     parser.add_argument("cases", nargs="+", type=Path, metavar="CASE", help="NAME.json, NAME.npz, NAME, or a folder")
     parser.add_argument("--weights", type=Path, help="a checkpoint, instead of the deterministic weights")
     parser.add_argument("--model", help="a model's name, instead of the case's own")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:N")
+    parser.add_argument("--draws", type=int, default=200, help="of random points, for the criterion (default: 200)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     parser.add_argument("--optimize", action="store_true", help="compare the optimised model: see --dtype, --compile")
     parser.add_argument("--dtype", default="fp32", help="with --optimize: fp32 (default) or bf16")

@@ -113,13 +113,34 @@ class Criterion:
         Raises:
             FloatingPointError: predictions are not finite, so that nothing can be matched.
         """
+        return self.losses(stages, targets, seeds, self.match(stages, targets, seeds), reduce=reduce)
+
+    def match(self, stages: Sequence[StageLogits], targets: Sequence[Targets], seeds: Sequence[int]) -> Matching:
+        """The first half of a call: which query answers for which target, at every stage."""
+        settings = self.settings
+        weights = CostWeights(settings.class_weight, settings.mask_weight, settings.dice_weight)
         device = stages[0].mask_logits.device
+        costs = []
         with torch.autocast(device.type, enabled=False):
-            stages = [stage.float() for stage in stages]
-            matching = self.match(stages, targets, seeds)
+            for number, stage in enumerate(map(StageLogits.float, stages)):
+                points = uniform_points([1] * len(seeds), settings.num_points, seeds, (number, MATCHING_STREAM), device)
+                costs.append(matching_costs(stage.class_logits, stage.mask_logits, targets, points, weights))
+        return assign(torch.stack(costs), [len(target) for target in targets])
+
+    def losses(
+        self,
+        stages: Sequence[StageLogits],
+        targets: Sequence[Targets],
+        seeds: Sequence[int],
+        matching: Matching,
+        *,
+        reduce: Callable[[Tensor], Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """The second half of a call: the losses, given the matching."""
+        losses = {}
+        with torch.autocast(stages[0].mask_logits.device.type, enabled=False):
             num_masks, class_weights = self._normalisers(stages[0], targets, matching, reduce)
-            losses = {}
-            for number, stage in enumerate(stages):
+            for number, stage in enumerate(map(StageLogits.float, stages)):
                 suffix = "" if number == len(stages) - 1 else f"_{number}"
                 cross_entropy, dice = self._mask_losses(number, stage, targets, seeds, matching)
                 losses[f"loss_ce{suffix}"] = self._class_loss(number, stage, targets, matching) / class_weights
@@ -135,17 +156,6 @@ class Criterion:
             "dice": self.settings.dice_weight,
         }
         return torch.stack([weights[name.split("_")[1]] * loss for name, loss in losses.items()]).sum()
-
-    def match(self, stages: Sequence[StageLogits], targets: Sequence[Targets], seeds: Sequence[int]) -> Matching:
-        """The matching alone; arguments as in a call."""
-        settings = self.settings
-        weights = CostWeights(settings.class_weight, settings.mask_weight, settings.dice_weight)
-        device = stages[0].mask_logits.device
-        costs = []
-        for number, stage in enumerate(map(StageLogits.float, stages)):
-            points = uniform_points([1] * len(seeds), settings.num_points, seeds, (number, MATCHING_STREAM), device)
-            costs.append(matching_costs(stage.class_logits, stage.mask_logits, targets, points, weights))
-        return assign(torch.stack(costs), [len(target) for target in targets])
 
     def _normalisers(
         self,
