@@ -55,12 +55,13 @@ def crop_batch(
 
 
 def render_crop(rng: np.random.Generator, size: int, kinds: Sequence[Composition]) -> Crop:
-    """One crop: the picture (size, size, 3), the thing out of `kinds` it shows, if any, and the stuff that shows most."""
+    """One crop: the picture (size, size, 3), the thing out of `kinds` it shows, if any, and the stuff of most pixels."""
     if rng.random() < STUFF_SHARE:
         return _ground_crop(rng, size)
     subject = _any(rng, kinds)
     regions = _close_up(rng, random_layout(rng))
-    sprites = [_sprite(rng, 0, subject, Pose(*rng.uniform(-0.12, 0.12, 2), rng.uniform(0.5, 1.15), _tilt(rng)))]
+    x, y = rng.uniform(-0.12, 0.12, 2)
+    sprites = [_sprite(rng, 0, subject, Pose(x, y, rng.uniform(0.5, 1.15), _tilt(rng)))]
     if rng.random() < INTRUDER_SHARE:
         direction, size_units = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 1.0)
         reach = 0.62 + 0.25 * size_units
@@ -96,7 +97,8 @@ def _ground_crop(rng: np.random.Generator, size: int) -> Crop:
         scale=math.exp(rng.uniform(math.log(1.2), math.log(6))),
         turn=rng.uniform(0, 2 * math.pi),
     )
-    camera = Camera(*rng.uniform(-4, 4, 2))
+    x, y = rng.uniform(-4, 4, 2)
+    camera = Camera(x, y)
     return render(Snapshot((surface,), (), camera, random_effects(rng, DIALS)), (size, size)).rgb, None, stuff
 
 

@@ -63,7 +63,7 @@ def _noise(rng: np.random.Generator, roughness: float, stretch: tuple[float, flo
     frequency = np.sqrt(rows**2 + columns**2)
     frequency[0, 0] = np.inf
     field = np.fft.irfft2(spectrum * frequency**-roughness, s=(TILE, TILE))
-    return (field / field.std()).astype(np.float32)
+    return np.asarray(field / field.std(), np.float32)
 
 
 def _tinted(rng: np.random.Generator, rgb: tuple[float, float, float], jitter: float = 10) -> Image:
@@ -82,7 +82,7 @@ def _shaded(base: Image, *layers: tuple[Image, tuple[float, float, float]]) -> I
 def _sky(rng: np.random.Generator) -> Image:
     clouds = np.clip(_noise(rng, 1.9, (1.8, 1.0)) - 0.3, 0, 2)[..., None] / 2
     blue = _tinted(rng, (112, 170, 228), 14)
-    return blue * (1 - clouds) + clouds * np.float32(250)
+    return np.asarray(blue * (1 - clouds) + clouds * np.float32(250))
 
 
 def _grass(rng: np.random.Generator) -> Image:
@@ -136,7 +136,7 @@ def _hills(rng: np.random.Generator) -> Image:
 def _gravel(rng: np.random.Generator) -> Image:
     """Pebbles: cells around random points, dark between them."""
     points = rng.uniform(0, TILE, (900, 2)).astype(np.float32)
-    copies = np.concatenate([points + np.float32(shift) for shift in product((-TILE, 0, TILE), repeat=2)])
+    copies = np.concatenate([points + np.array(shift, np.float32) for shift in product((-TILE, 0, TILE), repeat=2)])
     near = copies[((copies > -40) & (copies < TILE + 40)).all(1)]
     seeds = np.full((TILE + 80, TILE + 80), 255, np.uint8)
     for x, y in near:
@@ -145,7 +145,7 @@ def _gravel(rng: np.random.Generator) -> Image:
     distance, owners = distance[40:-40, 40:-40], owners[40:-40, 40:-40]
     tones = rng.uniform(-32, 32, int(owners.max()) + 1).astype(np.float32)
     shade = tones[owners] - np.clip(distance - 5, 0, 9) * 8
-    return _tinted(rng, (152, 146, 138), 8) + shade[..., None] + _noise(rng, 0.2)[..., None] * 4
+    return np.asarray(_tinted(rng, (152, 146, 138), 8) + shade[..., None] + _noise(rng, 0.2)[..., None] * 4)
 
 
 def _bricks(rng: np.random.Generator) -> Image:
@@ -156,7 +156,7 @@ def _tiles(rng: np.random.Generator) -> Image:
     base = _tinted(rng, (190, 176, 196), 12)
     picture = _blocks(rng, base, mortar=(112, 104, 116), rows=8, columns=8, gap=4, tones=4, bond=False)
     squares = (np.indices((8, 8)).sum(0) % 2).repeat(TILE // 8, 0).repeat(TILE // 8, 1)
-    return picture - squares[..., None] * np.float32(46)
+    return np.asarray(picture - squares[..., None] * np.float32(46))
 
 
 def _planks(rng: np.random.Generator) -> Image:
