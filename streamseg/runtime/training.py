@@ -1,8 +1,8 @@
 """Training on a Ray cluster: Ray Train places the workers, the loop stays the same.
 
 Each Ray worker runs `streamseg.training.loop.train` in the process group that Ray Train sets up. State lives in the
-run's own checkpoints and nowhere else, so a run may begin here and go on without Ray, or the other way round. On several
-machines, `output` and the data must be folders that all of them see under the same path.
+run's own checkpoints and nowhere else, so a run may begin here and go on without Ray, or the other way round. On
+several machines, `output` and the data must be folders that all of them see under the same path.
 """
 
 import logging
