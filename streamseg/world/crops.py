@@ -55,7 +55,7 @@ def crop_batch(
 
 
 def render_crop(rng: np.random.Generator, size: int, kinds: Sequence[Composition]) -> Crop:
-    """One crop: the picture (size, size, 3), the thing out of `kinds` it shows, if any, and the stuff of most pixels."""
+    """One crop: the picture (size, size, 3), the thing out of `kinds` it shows, if any, and the largest stuff."""
     if rng.random() < STUFF_SHARE:
         return _ground_crop(rng, size)
     subject = _any(rng, kinds)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .cache import PictureCache
 from .effects import apply_effects
 from .layout import grid, inside
 from .names import Composition
@@ -23,6 +24,7 @@ __all__ = ["RenderedWorld", "render"]
 
 SPRITE_SIZES = (40, 80, 160, 320, 640)  # sides in pixels; the smallest that is large enough is scaled down
 OPAQUE = 128  # alpha from which a pixel counts as covered
+SPRITE_CACHE_BYTES = 2 * 2**30  # drawing a sprite takes much longer than placing it
 
 Matrix = NDArray[np.float64]
 
@@ -124,9 +126,15 @@ def _sprite_size(side_pixels: float) -> int:
     return next((size for size in SPRITE_SIZES if size >= side_pixels), SPRITE_SIZES[-1])
 
 
-@lru_cache(maxsize=3000)
+_sprites = PictureCache(SPRITE_CACHE_BYTES)
+
+
 def _sprite_picture(composition: Composition, variant: int, size: int) -> NDArray[np.uint8]:
-    """RGBA with colour already multiplied by alpha, so that interpolation does not bleed."""
+    """(size, size, 4) RGBA with colour already multiplied by alpha, so that interpolation does not bleed."""
+    return _sprites.get((composition, variant, size), lambda: _premultiplied(composition, variant, size))
+
+
+def _premultiplied(composition: Composition, variant: int, size: int) -> NDArray[np.uint8]:
     picture = render_sprite(composition, size=size, variant=variant)
     alpha = picture[..., 3:].astype(np.uint16)
     return np.concatenate(((picture[..., :3] * alpha + 127) // 255, alpha), axis=2).astype(np.uint8)
