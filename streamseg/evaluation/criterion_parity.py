@@ -63,9 +63,12 @@ def run_criterion_parity(case: CriterionCase, *, device: str = "cpu", draws: int
 
 def _device(name: str) -> torch.device:
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
-        raise ConfigError(f"unknown device {name!r} on this machine, expected cpu, cuda or cuda:N") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"unknown device {name!r} on this machine, expected cpu, cuda or cuda:N")
+    return device
 
 
 @dataclass(slots=True, eq=False)

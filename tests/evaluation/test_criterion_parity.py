@@ -44,6 +44,12 @@ def test_the_criterion_equals_the_original(originals: Path, name: str, capsys: p
     assert ("ambiguous" in out) == ("_B" in name)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["criterion_A", "criterion_B", "criterion_C"])
+def test_the_criterion_on_cuda_equals_the_original(originals: Path, name: str) -> None:
+    assert main([str(originals / name), "--device", "cuda"]) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "noticed_by"),
     [
@@ -314,6 +320,7 @@ def test_mistakes_end_in_one_line_and_exit_two(case: Path, mistake: str, capsys:
     [
         (["--draws", "20"], "20 draws are too few, expected 50 or more"),
         (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--device", "meta"], "unknown device 'meta'"),
     ],
 )
 def test_mistaken_options(stored: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
