@@ -5,10 +5,12 @@ before a command needs it, so `--help` is quick.
 """
 
 import json
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from itertools import groupby
@@ -23,6 +25,7 @@ from .vocabulary import BUILTIN_VOCABULARIES, TRAINING_VOCABULARY, Vocabulary, s
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from .fcclip.spec import ModelSpec
     from .frames import Frame, FrameResult
     from .segmenter import Segmenter
 
@@ -30,6 +33,7 @@ __all__ = ["choose_vocabulary", "main"]
 
 DEFAULT_OUTPUT = Path("streamseg-out")
 BACKGROUNDS = ("auto", "none")
+WORLD = "world"  # the demo models' default vocabulary
 
 # Millions, the CLIP with its text side included; a test counts them.
 PARAMETERS_MILLIONS = {
@@ -41,8 +45,8 @@ PARAMETERS_MILLIONS = {
     "fcclip-r50x4": 199,
     "fcclip-r50x16": 312,
     "fcclip-r50x64": 645,
-    "demo": 12,
-    "demo-untrained": 12,
+    "demo": 14,
+    "demo-untrained": 14,
 }
 
 app = typer.Typer(
@@ -164,13 +168,14 @@ ClassesOption = Annotated[
 BackgroundOption = Annotated[
     str | None,
     typer.Option(
-        help=f"Words that compete with yours and become void: 'auto' adds those of {TRAINING_VOCABULARY} to --classes "
-        "and to files without a background of their own; 'none' adds nothing, so that your words share every pixel. "
-        "Default: auto.",
+        help=f"Words that compete with yours and become void: 'auto' adds those of {TRAINING_VOCABULARY} ({WORLD} for "
+        "demo) to --classes and to files without a background of their own; 'none' adds nothing, so that your words "
+        "share every pixel. Default: auto.",
         metavar="auto|none",
         parser=_one_of("--background", BACKGROUNDS),
     ),
 ]
+ModelOption = Annotated[str | None, typer.Option(help="See `streamseg models`.", metavar="NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
@@ -195,12 +200,12 @@ def segment(
         str | None,
         typer.Option(
             help=f"A built-in vocabulary, a union such as coco+lvis, or a file. Without it, and without --classes: "
-            f"{TRAINING_VOCABULARY}.",
+            f"{TRAINING_VOCABULARY}, or {WORLD} for demo.",
             metavar="NAME|FILE",
         ),
     ] = None,
     background: BackgroundOption = None,
-    model: Annotated[str | None, typer.Option(help="See `streamseg models`.", metavar="NAME")] = None,
+    model: ModelOption = None,
     weights: Annotated[
         Path | None, typer.Option(help="The model's weights (.pth or .safetensors).", metavar="FILE")
     ] = None,
@@ -230,11 +235,8 @@ def segment(
     quiet: QuietOption = False,
 ) -> None:
     """Segment pictures: for each a panoptic PNG, a JSON record and an overlay."""
-    from .fcclip.spec import get_spec
-
-    words = choose_vocabulary(classes, vocabulary, background)
-    if model is not None:
-        get_spec(model)
+    spec = _spec(model)
+    words = choose_vocabulary(classes, vocabulary, background, default=spec.default_vocabulary)
     report = _Report(quiet)
     pictures = _find_pictures(images, report)
 
@@ -242,6 +244,8 @@ def segment(
 
     sink = ImageFolder(output, pictures, words, overwrite=overwrite)
     report.say(f"{words!r}")
+    if spec.notice:
+        report.say(f"note: {spec.notice}")
     given = {
         "model": model,
         "weights": weights,
@@ -254,7 +258,7 @@ def segment(
     }
     segmenter = _load_segmenter({name: value for name, value in given.items() if value is not None}, report)
     try:
-        with sink, report.progress(len(pictures)):
+        with sink, _warnings(not quiet), report.progress(len(pictures)):
             for frame, result in _segment_pictures(segmenter, pictures, words, threshold, report):
                 sink.write(Path(frame.stream_id), result, frame.rgb)
                 report.done(frame.stream_id, result)
@@ -291,9 +295,13 @@ def download(
 ) -> None:
     """Fetch the weights of a model, ahead of time."""
     from .fcclip.hub import download as fetch
+    from .fcclip.hub import weights_status
     from .fcclip.spec import get_spec
 
-    for path in fetch(get_spec(model), progress=not quiet):
+    spec = get_spec(model)
+    if weights_status(spec).shipped and not quiet:
+        print(f"{model} is part of the package: there is nothing to download", file=sys.stderr)
+    for path in fetch(spec, progress=not quiet):
         print(path)
 
 
@@ -305,17 +313,19 @@ def vocabulary(
     ] = None,
     classes: ClassesOption = None,
     background: BackgroundOption = None,
+    model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a vocabulary as it will be used; without arguments, list those built in."""
     if name is None and classes is None:
         _list_vocabularies(as_json)
         return
-    words = choose_vocabulary(classes, name, background)
+    spec = _spec(model)
+    words = choose_vocabulary(classes, name, background, default=spec.default_vocabulary)
     if as_json:
         print(words.to_json())
         return
-    seen = seen_mask(words.all_categories, Vocabulary.load(TRAINING_VOCABULARY))
+    seen = seen_mask(words.all_categories, Vocabulary.load(spec.training_vocabulary))
     table = _table("id", "label", "kind", "seen in training", "synonyms")
     for category, known in zip(words.all_categories[: len(words)], seen, strict=False):
         kind = "thing" if category.isthing else "stuff"
@@ -334,11 +344,13 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))
 
 
-def choose_vocabulary(classes: str | None, vocabulary: str | None, background: str | None = None) -> Vocabulary:
-    """The vocabulary that `--classes`, `--vocabulary` and `--background` ask for.
+def choose_vocabulary(
+    classes: str | None, vocabulary: str | None, background: str | None = None, *, default: str = TRAINING_VOCABULARY
+) -> Vocabulary:
+    """The vocabulary that `--classes`, `--vocabulary` and `--background` ask for; without the first two, `default`.
 
-    A few words alone would have to share all pixels among them, so words of the user's own get those of the training
-    vocabulary as background, unless they bring a background or `background` is "none".
+    A few words alone would have to share all pixels among them, so words of the user's own get those of `default` as
+    background, unless they bring a background or `background` is "none".
     """
     if classes is not None and vocabulary is not None:
         raise ConfigError("both --classes and --vocabulary are given, expected one of them: leave one out")
@@ -352,12 +364,31 @@ def choose_vocabulary(classes: str | None, vocabulary: str | None, background: s
             )
         words = Vocabulary.parse(classes)
     else:
-        name = TRAINING_VOCABULARY if vocabulary is None else vocabulary
+        name = default if vocabulary is None else vocabulary
         words = Vocabulary.resolve(name)
         own = not any(part.strip().casefold() in BUILTIN_VOCABULARIES for part in name.split("+"))
     if background != "none" and own and not words.background:
-        return words.with_background(Vocabulary.load(TRAINING_VOCABULARY))
+        return words.with_background(Vocabulary.load(default))
     return words
+
+
+def _spec(model: str | None) -> "ModelSpec":
+    from .fcclip.spec import DEFAULT_MODEL, get_spec
+
+    return get_spec(DEFAULT_MODEL if model is None else model)
+
+
+@contextmanager
+def _warnings(shown: bool) -> Iterator[None]:
+    """What the package logs as a warning (words that the model never read) is on stderr, unless it is to be quiet."""
+    logger = logging.getLogger(__package__)
+    before = logger.level
+    if not shown:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 # Segmenting pictures.
@@ -509,6 +540,7 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
         "parameters_millions": PARAMETERS_MILLIONS.get(spec.name),
         "random_weights": spec.random_weights,
         "ready": status.ready or spec.random_weights,
+        "shipped": status.shipped,
         "weights": None if status.head is None else str(status.head),
         "weights_bytes": status.head_bytes,
         "clip_weights": None if status.clip is None else str(status.clip),
@@ -520,6 +552,8 @@ def _model_row(spec: Any, status: Any) -> dict[str, Any]:
 def _weights_text(row: dict[str, Any]) -> str:
     if row["random_weights"]:
         return "random, for trying the machinery"
+    if row["shipped"]:
+        return f"part of the package, {row['weights_bytes'] / 1e6:.0f} MB"
     if row["ready"]:
         size = row["weights_bytes"] + (row["clip_weights_bytes"] if row["clip_weights"] != row["weights"] else 0)
         return f"here, {size / 1e9:.1f} GB: {Path(row['weights']).parent}"

@@ -26,9 +26,10 @@ from .fcclip.text import TextEmbeddings, build_text_encoder
 from .fcclip.text_cache import EmbeddingCache
 from .fcclip.text_progress import TextProgress
 from .fcclip.weights import load_weights
+from .fcclip.word_rows import UnreadWords
 from .preprocess import normalize_and_pad, padded_size, resize, resized_size
 from .queries import MaskGeometry, Queries
-from .vocabulary import TRAINING_VOCABULARY, Category, Vocabulary, seen_mask
+from .vocabulary import Category, Vocabulary, seen_mask
 
 __all__ = ["PRECISIONS", "Segmenter"]
 
@@ -85,7 +86,7 @@ class Segmenter:
         self.channels_last = False  # `optimize` sets it
         self.model = model.eval().to(self.device)
         self.text = text
-        self.training_vocabulary = Vocabulary.load(TRAINING_VOCABULARY)
+        self.training_vocabulary = Vocabulary.load(spec.training_vocabulary)
         self.objectness_vocabulary = self.training_vocabulary  # against which p(void) is comparable between streams
         self._classifiers: OrderedDict[tuple[Category, ...], TextClassifier] = OrderedDict()
 
@@ -108,7 +109,8 @@ class Segmenter:
 
         Args:
             model: one of `streamseg models`.
-            weights: official `.pth` or `.safetensors`, with or without CLIP inside; None fetches what is published.
+            weights: official `.pth` or `.safetensors`, with or without CLIP inside; None takes what is shipped or
+                published.
             clip: for weights without CLIP: a file of it; None fetches open_clip's.
             device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
             precision: "auto" (bf16 on GPUs that have it, else fp32), "fp32", "bf16" or "fp16".
@@ -128,10 +130,12 @@ class Segmenter:
                 raise ConfigError(f"{model} has random weights by definition, expected no weights file: {weights}")
         else:
             load_weights(network, weights or ensure_weights(spec, progress=progress), clip=clip, progress=progress)
+        encoder = build_text_encoder(network.backbone.clip_model, spec)
         text = TextEmbeddings(
-            build_text_encoder(network.backbone.clip_model, spec),
+            encoder,
             EmbeddingCache() if text_cache else None,
             progress=TextProgress() if progress else None,
+            notice=UnreadWords(spec.name, encoder),
         )
         segmenter = Segmenter(
             network,

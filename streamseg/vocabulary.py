@@ -51,11 +51,15 @@ _BUILTIN_NAMES = (
     "pascal-voc-21",
     "pascal-context-59",
     "pascal-context-459",
+    "world",
+    "world-colors",
+    "world-training",
 )
 BUILTIN_VOCABULARIES: Mapping[str, str] = MappingProxyType({name: f"{name}.json" for name in _BUILTIN_NAMES})
 """What `Vocabulary.load` knows, and the file of each in the package's `data/vocabularies`. Names and synonyms are those
-of the published FC-CLIP evaluation, in its order. The `background` category of `pascal-voc-21` is an ordinary category
-there (it lists what the data set leaves unlabelled), and stays one."""
+of the published FC-CLIP evaluation, in its order; the last three are those of the demo model's procedural world. The
+`background` category of `pascal-voc-21` is an ordinary category there (it lists what the data set leaves unlabelled),
+and stays one."""
 
 KNOWN_KINDS_FROM = ("coco", "ade20k", "cityscapes", "mapillary", "lvis", "coco-stuff")
 """Built-in vocabularies that tell things from stuff, in the order in which they are asked. The others are made for

@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -100,6 +101,33 @@ def test_segment_writes_map_record_and_overlay(capsys: Captured) -> None:
     captured = capsys.readouterr()
     assert "1 picture segmented (3 segments); results are in streamseg-out/" in captured.out
     assert "[1/1] street.png: 3 segments" in captured.err
+
+
+def test_the_demo_says_once_what_it_knows_and_uses_its_own_words(
+    capsys: Captured, loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also the words that it never read: warned about by the package, and silenced by --quiet."""
+    script = loader.segmenter.script
+
+    def warn(picture: Any, words: Vocabulary) -> Any:
+        logging.getLogger("streamseg.fcclip.word_rows").warning("never read")
+        return script(picture, words)
+
+    loader.segmenter = ScriptedSegmenter(warn)
+    paint("a.png")
+    paint("b.png")
+    assert cli.main(["segment", "a.png", "b.png", "--model", "demo"]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert notes == [f"note: {MODEL_SPECS['demo'].notice}"]
+    vocabulary = json.loads(Path("streamseg-out/a.json").read_text())["vocabulary"]
+    assert vocabulary["name"] == "world"
+    assert caplog.messages == ["never read"] * 2
+    caplog.clear()
+    assert cli.main(["segment", "a.png", "--model", "demo", "--quiet", "--overwrite"]) == 0
+    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
+    assert cli.main(["segment", "a.png", *CLASSES, "--overwrite"]) == 0
+    assert "note: " not in capsys.readouterr().err
 
 
 def test_flags_left_out_leave_the_defaults_to_the_segmenter(loader: Loader) -> None:
@@ -372,6 +400,17 @@ def test_vocabulary_shows_what_will_be_used(capsys: Captured) -> None:
     assert any(line.startswith("background, becomes void (131): person, bicycle") for line in lines)
 
 
+def test_a_model_of_another_world_has_its_own_words(capsys: Captured) -> None:
+    assert cli.choose_vocabulary(None, None, default="world") == Vocabulary.load("world")
+    words = cli.choose_vocabulary("car; unicorn", None, default="world")
+    labels = {category.label for category in words.background}
+    assert {"bus", "grass"} <= labels
+    assert "car" not in labels
+    assert cli.main(["vocabulary", "--classes", "car; rocket", "--model", "demo"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert {"0 car thing yes", "1 rocket thing no"} <= set(lines)
+
+
 def test_vocabulary_lists_what_is_built_in(capsys: Captured) -> None:
     assert cli.main(["vocabulary"]) == 0
     assert "coco 80 53" in " ".join(capsys.readouterr().out.split())
@@ -456,9 +495,26 @@ def test_download_prints_the_files(capsys: Captured, monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().out.splitlines() == ["cache/head", "cache/clip"]
 
 
+def test_what_is_shipped_is_not_downloaded(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamseg.fcclip import hub
+
+    Path("demo.safetensors").write_bytes(bytes(15_000_000))
+    monkeypatch.setattr(hub, "packaged_weights", lambda spec: Path("demo.safetensors") if spec.name == "demo" else None)
+    assert cli.main(["download", "demo"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "demo.safetensors\n"
+    assert captured.err == "demo is part of the package: there is nothing to download\n"
+    assert cli.main(["models"]) == 0
+    assert "part of the package, 15 MB" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("model", "code", "says"),
-    [("fcclip-r5", 2, "did you mean 'fcclip-r50'?"), ("fcclip-r50", 1, "Google Drive"), ("demo-untrained", 1, "")],
+    [
+        ("fcclip-r5", 2, "did you mean 'fcclip-r50'?"),
+        ("fcclip-r50", 1, "Google Drive"),
+        ("demo-untrained", 1, "random weights by definition: there is nothing to download"),
+    ],
 )
 def test_download_says_why_not(capsys: Captured, model: str, code: int, says: str) -> None:
     assert cli.main(["download", model]) == code

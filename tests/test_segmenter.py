@@ -1,6 +1,7 @@
 """Frames in, queries out."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +14,18 @@ from torch import Tensor
 
 from streamseg import segmenter as segmenter_module
 from streamseg.errors import ConfigError, WeightsError
+from streamseg.fcclip import hub
 from streamseg.fcclip.classifier import class_logits
+from streamseg.fcclip.model import build_fcclip
+from streamseg.fcclip.spec import get_spec
 from streamseg.fcclip.text import TextEmbeddings
+from streamseg.fcclip.weights import save_official
 from streamseg.frames import Frame
 from streamseg.panoptic import panoptic_from_queries
 from streamseg.preprocess import normalize_and_pad, padded_size, resize, resized_size
 from streamseg.queries import Queries
 from streamseg.segmenter import Segmenter
+from streamseg.training.pack import pack_demo
 from streamseg.vocabulary import Vocabulary
 from tests.small_models import SMALL_CONVNEXT, SMALL_RESNET, WordVectors, picture, small_model, small_segmenter
 
@@ -458,7 +464,8 @@ def test_the_default_size_is_the_models_and_can_be_chosen() -> None:
 def test_the_untrained_demo_works_without_weights() -> None:
     segmenter = Segmenter.load("demo-untrained", device="cpu", text_cache=False, progress=False)
     assert (segmenter.precision, segmenter.short_side, segmenter.min_objectness) == ("fp32", 256, 0.15)
-    segmenter.objectness_vocabulary = STREET  # the training vocabulary's 470 names take seconds to encode
+    assert segmenter.training_vocabulary == segmenter.objectness_vocabulary == Vocabulary.load("world-training")
+    segmenter.objectness_vocabulary = STREET  # the training vocabulary's 300 categories take seconds to encode
     [queries] = segmenter.segment([picture(72, 128)], STREET)
     assert queries.geometry.resized_hw == (252, 448)
     assert panoptic_from_queries(queries).ids.shape == (72, 128)
@@ -469,9 +476,31 @@ def test_random_weights_take_no_file() -> None:
         Segmenter.load("demo-untrained", weights="weights.pth")
 
 
-def test_the_demo_without_its_weights_says_where_to_get_them() -> None:
-    with pytest.raises(WeightsError, match=r"demo"):
+def test_the_demo_without_its_weights_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "packaged_weights", lambda _: None)
+    with pytest.raises(
+        WeightsError, match=r"demo comes with its weights in the package, but demo.safetensors is missing"
+    ):
         Segmenter.load("demo", device="cpu", text_cache=False, progress=False)
+
+
+def test_words_that_the_model_never_read_are_named_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a user has it: the packaged file, own words, twice."""
+    save_official(build_fcclip(get_spec("demo")), tmp_path / "trained.pth")
+    pack_demo(tmp_path / "trained.pth", tmp_path / "demo.safetensors")
+    monkeypatch.setattr(hub, "packaged_weights", lambda _: tmp_path / "demo.safetensors")
+    segmenter = Segmenter.load("demo", device="cpu", progress=False)  # with a cache: it must not silence the warning
+    words = Vocabulary.parse("red car; zebra; wooden floor; giraffe")
+    segmenter.text_classifier(words)
+    assert caplog.messages == ["the demo model never read 'zebra', 'giraffe': what it calls so may be anything"]
+    caplog.clear()
+    segmenter.text_classifier(Vocabulary.parse("zebra; blue car"))
+    assert caplog.messages == []
+    again = Segmenter.load("demo", device="cpu", progress=False)
+    again.text_classifier(words)
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("vocabulary", ["car; person", ["car", "person"]])

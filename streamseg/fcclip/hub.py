@@ -1,12 +1,14 @@
 """Where trained weights come from when the user names no file.
 
-The ConvNeXt-Large head is on the Hugging Face Hub, and so is every CLIP (open_clip's own tags). The other official
-checkpoints are on Google Drive only, which asks for a browser: for those, the error says where they are.
+The demo model's are part of the package; all others have to be fetched. The ConvNeXt-Large head is on the Hugging Face
+Hub, and so is every CLIP (open_clip's own tags). The other official checkpoints are on Google Drive only, which asks
+for a browser: for those, the error says where they are.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +16,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from ..errors import DownloadError
 from .hub_transfer import FetchError, cache_folder, cached_file, fetch_file, repo_folder
-from .spec import ModelSpec
+from .spec import ModelSpec, get_spec
 
 __all__ = [
     "CLIP_REPOS",
@@ -23,6 +25,7 @@ __all__ = [
     "download",
     "ensure_clip_weights",
     "ensure_weights",
+    "packaged_weights",
     "weights_status",
 ]
 
@@ -71,6 +74,7 @@ class WeightsStatus:
         source: where the trained part is published, as text for people.
         head, clip: files in the cache; None where not here. `clip` equals `head` where one file holds both.
         head_bytes, clip_bytes: their sizes.
+        shipped: they are part of the package.
     """
 
     model: str
@@ -79,6 +83,7 @@ class WeightsStatus:
     head_bytes: int | None
     clip: Path | None
     clip_bytes: int | None
+    shipped: bool = False
 
     @property
     def ready(self) -> bool:
@@ -87,7 +92,7 @@ class WeightsStatus:
 
 
 def ensure_weights(spec: ModelSpec, *, offline: bool | None = None, progress: bool = True) -> Path:
-    """The trained weights of `spec`, fetched once and kept in the Hugging Face cache.
+    """The trained weights of `spec`: those in the package, or fetched once and kept in the Hugging Face cache.
 
     Args:
         spec: which model.
@@ -97,6 +102,9 @@ def ensure_weights(spec: ModelSpec, *, offline: bool | None = None, progress: bo
     Raises:
         DownloadError: not published on the Hub, offline, unreachable, refused, damaged, or no room; with the remedy.
     """
+    shipped = packaged_weights(spec)
+    if shipped is not None:
+        return shipped
     if spec.hub_repo is None or spec.hub_file is None:
         raise DownloadError(_where_published(spec))
     try:
@@ -128,8 +136,20 @@ def ensure_clip_weights(spec: ModelSpec, *, offline: bool | None = None, progres
     )
 
 
+def packaged_weights(spec: ModelSpec) -> Path | None:
+    """The file in the package with all of the model's weights, if it is shipped."""
+    if spec.packaged_weights is None:
+        return None
+    path = files("streamseg") / "data" / "models" / spec.packaged_weights
+    return path if isinstance(path, Path) and path.is_file() else None
+
+
 def weights_status(spec: ModelSpec) -> WeightsStatus:
     """What is here, without asking the network."""
+    shipped = packaged_weights(spec)
+    if shipped is not None:
+        size = shipped.stat().st_size
+        return WeightsStatus(spec.name, "part of the package", shipped, size, shipped, size, shipped=True)
     on_hub = spec.hub_repo is not None and spec.hub_file is not None
     head = cached_file(spec.hub_repo, spec.hub_file) if spec.hub_repo and spec.hub_file else None
     repo = _clip_repo(spec)
@@ -145,7 +165,13 @@ def weights_status(spec: ModelSpec) -> WeightsStatus:
 
 
 def download(spec: ModelSpec, *, progress: bool = True) -> tuple[Path, ...]:
-    """Fetch all that `spec` needs; the paths, the trained part first. DownloadError as of `ensure_weights`."""
+    """Fetch all that `spec` needs; the paths, the trained part first. DownloadError as of `ensure_weights`.
+
+    For a model that is shipped, the path is that of the package's own file, and nothing is fetched.
+    """
+    shipped = packaged_weights(spec)
+    if shipped is not None:
+        return (shipped,)
     head = ensure_weights(spec, progress=progress)
     return (head,) if _holds_clip(head) else (head, ensure_clip_weights(spec, progress=progress))
 
@@ -184,10 +210,12 @@ def _drive_link(spec: ModelSpec) -> str | None:
 
 def _where_published(spec: ModelSpec) -> str:
     link = _drive_link(spec)
-    if spec.clip_config is not None:
+    if spec.random_weights:
+        return f"{spec.name} has random weights by definition: there is nothing to download"
+    if spec.packaged_weights is not None:
         return (
-            f"{spec.name} has no trained weights in this release: pass --weights FILE, or take "
-            f"--model {spec.name}-untrained to try the machinery with random ones"
+            f"{spec.name} comes with its weights in the package, but {spec.packaged_weights} is missing there: install "
+            f"streamseg again, pass --weights FILE, or try the machinery with --model {spec.name}-untrained"
         )
     if link is None:
         return f"no trained weights are published for {spec.name}: pass --weights FILE with weights of yours"
@@ -199,8 +227,9 @@ def _ways_out(spec: ModelSpec) -> str:
     folders = " and ".join(repo_folder(repo).name for repo in repos)
     link = _drive_link(spec)
     official = f" (the official checkpoint is at {link})" if link else ""
+    demo = "demo" if packaged_weights(get_spec("demo")) else "demo-untrained"
     command = f"run `streamseg download {spec.name}`" if spec.hub_repo else "fetch it"
     return (
         f"three ways out: {command} on a machine that can and copy {folders} from ~/.cache/huggingface/hub there to "
-        f"{cache_folder()} here; pass --weights FILE{official}; or try --model demo, which needs no download"
+        f"{cache_folder()} here; pass --weights FILE{official}; or try --model {demo}, which needs no download"
     )

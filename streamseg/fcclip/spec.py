@@ -39,6 +39,10 @@ class ModelSpec:
         random_weights: nothing was trained; for trying the machinery without weights.
         training_vocabulary: the built-in vocabulary that the mask generator was trained on; decides which categories
             count as seen (paper equation 7), and against which words objectness is measured.
+        default_vocabulary: the built-in vocabulary where the user names none, and the words that compete with a few of
+            the user's own.
+        packaged_weights: file name of weights in the package's `data/models`, for a model that is shipped.
+        notice: what to know before one relies on the model's results, as one line; empty where there is nothing.
     """
 
     name: str
@@ -70,6 +74,9 @@ class ModelSpec:
     clip_config: str | None = None
     random_weights: bool = False
     training_vocabulary: str = "coco"
+    default_vocabulary: str = "coco"
+    packaged_weights: str | None = None
+    notice: str = ""
 
 
 def _convnext(name: str, clip_model: str, clip_tag: str, width: int, embed_dim: int) -> ModelSpec:
@@ -134,8 +141,17 @@ _DEMO = ModelSpec(
     short_side=256,
     max_long_side=448,
     training_vocabulary="world-training",
+    default_vocabulary="world",
+    packaged_weights="demo.safetensors",
+    notice="the demo model knows only its procedural world of drawings: on other pictures its segments mean nothing",
 )
-_DEMO_UNTRAINED = replace(_DEMO, name="demo-untrained", random_weights=True)
+_DEMO_UNTRAINED = replace(
+    _DEMO,
+    name="demo-untrained",
+    packaged_weights=None,
+    random_weights=True,
+    notice="demo-untrained has random weights: it shows that everything runs, and its segments mean nothing",
+)
 
 MODEL_SPECS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in (*_SPECS, _DEMO, _DEMO_UNTRAINED)})
 DEFAULT_MODEL = "fcclip-convnext-large"

@@ -115,6 +115,15 @@ class TextEncoder:
         """
         return self._tokenize(prompts, subjects=prompts)
 
+    def unread(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` with a token whose row in the token table is zero: no text with it was ever learnt from."""
+        if self._read_tokens is None or not names:
+            return []
+        tokens = self.tokenizer(list(names), self.context_length)
+        inside = torch.arange(tokens.shape[1]) <= tokens.argmax(-1, keepdim=True)  # zeros follow the end token
+        known = (self._read_tokens[tokens] | ~inside).all(-1)
+        return [name for name, whole in zip(names, known.tolist(), strict=True) if not whole]
+
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """(N, D) float32 on the CPU, in the order given, not normalised.
 
@@ -174,6 +183,12 @@ class TextEncoder:
             if not name.startswith(("visual.", "logit_scale", "logit_bias"))
         )
         return hashlib.sha256(f"{weights} {json.dumps(facts, sort_keys=True)}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def _read_tokens(self) -> Tensor | None:
+        """(number of tokens,) bool, which ones have a row; None where all of them do, as in every published CLIP."""
+        rows = self._tower.token_embedding.weight.detach().ne(0).any(-1).cpu()
+        return None if bool(rows.all()) else rows
 
     @property
     def _tower(self) -> Any:
@@ -278,6 +293,7 @@ class TextEmbeddings:
         encoder: what computes those that are new.
         cache: where to keep them between runs; None for nowhere.
         progress: called as progress(done, total) with numbers of names, while new ones are encoded.
+        notice: called with names that are asked for the first time, wherever their embeddings come from.
     """
 
     def __init__(
@@ -286,10 +302,12 @@ class TextEmbeddings:
         cache: EmbeddingCache | None,
         *,
         progress: Callable[[int, int], None] | None = None,
+        notice: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self.encoder = encoder
         self.cache = cache
         self.progress = progress
+        self.notice = notice
         self._rows: dict[str, NDArray[np.float32]] = {}
 
     def __call__(self, names: Sequence[str]) -> Tensor:
@@ -299,6 +317,8 @@ class TextEmbeddings:
             VocabularyError: a name is too long for CLIP; nothing was encoded then.
         """
         missing = self._missing(names)
+        if missing and self.notice is not None:
+            self.notice(missing)
         if missing and self.cache is not None:
             kept = self.cache.load(self._key)
             self._rows.update((name, kept[name]) for name in missing if name in kept)

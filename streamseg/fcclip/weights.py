@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from .checkpoint import read_state_dict, release_pages, write_checkpoint
 from .spec import MODEL_SPECS, ModelSpec
+from .word_rows import unpack_word_rows
 
 __all__ = [
     "LoadReport",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 CLIP_PREFIX = "backbone.clip_model."
+TOKEN_TABLE = CLIP_PREFIX + "token_embedding.weight"
 EMPTY_WEIGHT_KEY = "criterion.empty_weight"
 
 # (in files, ours): the first that matches at the start of a name, or after a wrapper's prefix, counts.
@@ -98,6 +100,7 @@ def load_weights(
     """Fill `model` from a weight file. All or nothing: on an error the model is as it was.
 
     Half-precision files are widened to the model's own type, tensor by tensor, so memory never holds the weights twice.
+    A token table that is stored in part (`word_rows.py`) gets zeros for the rest.
 
     Args:
         model: an `FCCLIP` (its `spec` says which).
@@ -112,7 +115,8 @@ def load_weights(
     """
     spec: ModelSpec = model.spec  # type: ignore[assignment]
     targets = {key: value for key, value in model.state_dict().items() if not key.endswith(".attn_mask")}
-    part = _read_part(Path(path))
+    table_rows = len(targets[TOKEN_TABLE])
+    part = _read_part(Path(path), table_rows)
     holds_clip = any(key.startswith(CLIP_PREFIX) for key in part.tensors)
     if holds_clip:
         if clip is not None:
@@ -125,7 +129,8 @@ def load_weights(
 
     head = {key: value for key, value in targets.items() if not key.startswith(CLIP_PREFIX)}
     _check(spec, part, head)
-    clip_part = _read_clip_part(Path(clip) if clip is not None else _fetch_clip(spec, offline, progress))
+    clip_path = Path(clip) if clip is not None else _fetch_clip(spec, offline, progress)
+    clip_part = _read_clip_part(clip_path, table_rows)
     _check(spec, clip_part, {key: value for key, value in targets.items() if key not in head})
     _copy(part, targets)
     _copy(clip_part, targets)
@@ -223,14 +228,14 @@ def _our_names(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _read_part(path: Path) -> _Part:
-    state = read_state_dict(path)
+def _read_part(path: Path, table_rows: int) -> _Part:
+    state = unpack_word_rows(read_state_dict(path), table_rows)
     return _select(path, state, _our_names(state))
 
 
-def _read_clip_part(path: Path) -> _Part:
+def _read_clip_part(path: Path, table_rows: int) -> _Part:
     """CLIP out of `path`: under open_clip's own names, or within a larger checkpoint."""
-    state = read_state_dict(path)
+    state = unpack_word_rows(read_state_dict(path), table_rows)
     names = {ours: name for ours, name in _our_names(state).items() if ours.startswith(CLIP_PREFIX)}
     if not names:
         names = {CLIP_PREFIX + _open_clip_name(name): name for name in state}

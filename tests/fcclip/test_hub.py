@@ -26,6 +26,8 @@ from streamseg.fcclip.hub import (
     CLIP_FILES,
     CLIP_REPOS,
     GOOGLE_DRIVE_IDS,
+    WeightsStatus,
+    _ways_out,
     download,
     ensure_clip_weights,
     ensure_weights,
@@ -422,6 +424,37 @@ def test_models_that_nobody_published(name: str) -> None:
     with pytest.raises(DownloadError, match=f"no trained weights are published for {name}: pass --weights FILE"):
         ensure_weights(get_spec(name))
     assert weights_status(get_spec(name)).source == "not published"
+
+
+def test_a_shipped_model_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "data" / "models" / "demo.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(save({"backbone.clip_model.x": torch.zeros(5)}))
+    monkeypatch.setattr("streamseg.fcclip.hub.files", lambda _: tmp_path)
+    demo, size = get_spec("demo"), weights.stat().st_size
+    assert ensure_weights(demo, offline=True) == weights
+    assert download(demo) == (weights,)
+    assert weights_status(demo) == WeightsStatus("demo", "part of the package", weights, size, weights, size, True)
+    assert weights_status(demo).ready
+    assert not weights_status(get_spec("demo-untrained")).shipped
+    assert "--model demo, which needs no download" in _ways_out(SPEC)
+
+
+def test_a_model_whose_file_is_missing_from_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamseg.fcclip.hub.files", lambda _: tmp_path)
+    with pytest.raises(
+        DownloadError, match=r"demo comes with .*demo.safetensors is missing there: install .*--weights FILE"
+    ):
+        ensure_weights(get_spec("demo"))
+    assert not weights_status(get_spec("demo")).ready
+    assert "--model demo-untrained, which needs no download" in _ways_out(SPEC)
+
+
+def test_random_weights_are_not_fetched() -> None:
+    with pytest.raises(
+        DownloadError, match="demo-untrained has random weights by definition: there is nothing to download"
+    ):
+        download(get_spec("demo-untrained"))
 
 
 def test_a_spec_without_a_clip_of_its_own() -> None:

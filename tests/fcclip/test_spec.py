@@ -10,6 +10,7 @@ from open_clip.transformer import QuickGELU
 from streamseg.errors import ConfigError
 from streamseg.fcclip.model import FCCLIP, build_fcclip
 from streamseg.fcclip.spec import DEFAULT_MODEL, MODEL_SPECS, get_spec
+from streamseg.vocabulary import BUILTIN_VOCABULARIES
 
 PUBLISHED = [name for name in MODEL_SPECS if name.startswith("fcclip-")]
 
@@ -33,7 +34,8 @@ def test_spec_agrees_with_the_clip_that_it_names(name: str, monkeypatch: pytest.
     assert features.dense.shape == features.res5.shape
     embeddings = model.backbone.mask_embeddings(features.dense, torch.empty(2, 7, 2, 3, device="meta"))
     assert embeddings.shape == (2, 7, spec.embed_dim)
-    text = model.backbone.clip_model.encode_text(torch.zeros(3, 77, dtype=torch.int64, device="meta"))
+    clip_model = model.backbone.clip_model
+    text = clip_model.encode_text(torch.zeros(3, clip_model.context_length, dtype=torch.int64, device="meta"))
     assert text.shape == (3, spec.embed_dim)
 
 
@@ -70,6 +72,22 @@ def test_constants_of_the_published_models(name: str) -> None:
     assert (spec.num_queries, spec.hidden_dim, spec.mask_dim, spec.num_heads) == (250, 256, 256, 8)
     assert (spec.pixel_decoder_layers, spec.mask_decoder_layers, spec.num_points) == (6, 9, 4)
     assert (spec.short_side, spec.max_long_side, spec.size_divisibility) == (800, 1333, 32)
+
+
+@pytest.mark.parametrize("name", MODEL_SPECS)
+def test_vocabularies_are_built_in(name: str) -> None:
+    spec = get_spec(name)
+    assert {spec.training_vocabulary, spec.default_vocabulary} <= set(BUILTIN_VOCABULARIES)
+    assert (spec.training_vocabulary == "coco") == (name in PUBLISHED)
+
+
+def test_only_models_of_a_small_world_have_something_to_say_first() -> None:
+    notices = {name: get_spec(name).notice for name in MODEL_SPECS}
+    assert [name for name, notice in notices.items() if notice] == ["demo", "demo-untrained"]
+    assert all(
+        notice.startswith(f"{name} ") or f"the {name} model" in notice for name, notice in notices.items() if notice
+    )
+    assert all(notice.count("\n") == 0 for notice in notices.values())
 
 
 def test_published_embedding_widths() -> None:
