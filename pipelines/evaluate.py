@@ -1,4 +1,4 @@
-"""Score predictions against ground truth: `python -m pipelines.evaluate --help`."""
+"""Score predictions, or a model on its procedural world: `python -m pipelines.evaluate --help`."""
 
 import sys
 

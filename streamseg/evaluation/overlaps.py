@@ -6,19 +6,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import StreamsegError
+from .errors import EvaluationError
 
-__all__ = ["VOID", "Counts", "EvaluationError", "Ids", "Overlaps"]
+__all__ = ["VOID", "Counts", "Ids", "Overlaps"]
 
 VOID = 0
 ID_BITS = 32
 
 Ids = npt.NDArray[np.integer[Any]]
 Counts = npt.NDArray[np.int64]
-
-
-class EvaluationError(StreamsegError):
-    """Ground truth and predictions cannot be scored against each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .overlaps import VOID, Counts, EvaluationError, Ids, Overlaps
+from .errors import EvaluationError
+from .overlaps import VOID, Counts, Ids, Overlaps
 
 __all__ = ["ClassQuality", "GroupQuality", "PanopticQuality", "PanopticScores", "SegmentInfo"]
 
