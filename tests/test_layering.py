@@ -52,6 +52,7 @@ USES: dict[str, set[str]] = {
     "competition": {"queries"},
     "panoptic": {"competition", "fcclip", "queries"},
     "segmenter": {"fcclip", "preprocess", "queries"},
+    "sources": {"world"},
 }
 
 # Where a third-party library may be imported: units, or single files.

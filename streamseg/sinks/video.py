@@ -15,13 +15,15 @@ from ..errors import ConfigError, SinkError
 __all__ = ["VideoWriter"]
 
 CONTAINERS = (".mp4", ".mkv", ".mov")
+KEYFRAME_SECONDS = 2  # what a killed writer may lose, together with what the encoder still holds
 
 
 class VideoWriter:
     """Pictures to one H.264 file (a context manager).
 
-    MP4 is written in fragments, so that a file whose writer was killed still plays up to the last one. Players want
-    even sizes: an odd row or column at the edge is repeated.
+    Files are written in fragments of about two seconds, each flushed, so that a file whose writer was killed plays up
+    to the last one. Players want even sizes: an odd row or column at the edge is repeated. Matroska rounds times to
+    milliseconds; its rate is exact all the same.
 
     Args:
         path: .mp4, .mkv or .mov; replaced if it exists.
@@ -48,11 +50,13 @@ class VideoWriter:
 
         Raises:
             ConfigError: its size is not that of the first.
-            SinkError: it cannot be written.
+            SinkError: it cannot be written, or the file is closed.
         """
         size_hw = (rgb.shape[0], rgb.shape[1])
         if self._size_hw is None:
             self._open(size_hw)
+        elif self._container is None:
+            raise SinkError(f"{self.path} is closed, expected no more pictures: start another file")
         elif size_hw != self._size_hw:
             raise ConfigError(
                 f"a picture of {size_hw[1]}x{size_hw[0]} for {self.path}, whose first was "
@@ -85,16 +89,23 @@ class VideoWriter:
 
     def _open(self, size_hw: tuple[int, int]) -> None:
         fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        options = fragments if self.path.suffix.lower() != ".mkv" else {}
+        if self.path.suffix.lower() == ".mkv":
+            fragments = {"cluster_time_limit": str(1000 * KEYFRAME_SECONDS)}
         try:
-            self._container = av.open(str(self.path), "w", options=options)
-            self._stream = self._container.add_stream("libx264", rate=self.fps)
+            container = av.open(str(self.path), "w", options=fragments | {"flush_packets": "1"})
         except (av.error.FFmpegError, OSError) as error:
             raise self._cannot_write(error) from None
-        self._size_hw = size_hw
-        self._stream.height, self._stream.width = (side + side % 2 for side in size_hw)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": str(self.quality)}
+        stream: Any = container.add_stream("libx264", rate=self.fps)
+        stream.height, stream.width = (side + side % 2 for side in size_hw)
+        stream.pix_fmt = "yuv420p"
+        stream.options = {
+            "preset": "veryfast",
+            "crf": str(self.quality),
+            "g": str(max(1, round(KEYFRAME_SECONDS * self.fps))),
+            "bf": "0",  # with B-frames the first picture of an MP4 in fragments would not be at time 0
+            "x264-params": "colormatrix=smpte170m",  # what the conversion from RGB uses, whatever the size
+        }
+        self._container, self._stream, self._size_hw = container, stream, size_hw
 
     def _cannot_write(self, error: Exception) -> SinkError:
         reason = getattr(error, "strerror", None) or type(error).__name__

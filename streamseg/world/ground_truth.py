@@ -7,18 +7,19 @@ DIR/world.jsonl                          per frame: camera, scene, caption, visi
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SinkError
+from ..rle import measure_map
 from ..vocabulary import Vocabulary
 from .names import world_vocabulary
-from .snapshot import WorldSegment
 from .video import WorldFrame
 
 __all__ = ["GroundTruthWriter"]
@@ -27,8 +28,12 @@ __all__ = ["GroundTruthWriter"]
 class GroundTruthWriter:
     """Writes frame by frame; the one JSON document follows at the end (a context manager).
 
+    However long the video is, one frame is in memory: what the document will say lies in a `.partial` file until then.
+    A file has its final name when it is whole. After Ctrl-C the document lists the frames that were written; after any
+    other error there is none.
+
     Args:
-        folder: where to; made if need be.
+        folder: where to; made if need be. An earlier document in it is replaced.
         video: the video's name.
         pictures: write the frames too.
 
@@ -42,13 +47,14 @@ class GroundTruthWriter:
         self.pictures = pictures
         self.vocabulary = world_vocabulary("shapes")
         self._categories = {category.label: category.id for category in self.vocabulary.categories}
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        self._document, self._notes = self.folder / "panoptic_gt.json", self.folder / "world.jsonl"
         try:
             (self.folder / "panomasksRGB" / video).mkdir(parents=True, exist_ok=True)
             if pictures:
                 (self.folder / "images" / video).mkdir(parents=True, exist_ok=True)
-            self._notes = (self.folder / "world.jsonl").open("w", encoding="utf-8")
+            for path in (self._document, self._notes):
+                path.unlink(missing_ok=True)
+            self._frame_lines, self._note_lines = _spool(self._document), _spool(self._notes)
         except OSError as error:
             raise _cannot_write(self.folder, error) from None
 
@@ -58,30 +64,26 @@ class GroundTruthWriter:
         _write_picture(self.folder / "panomasksRGB" / self.video / f"{name}.png", _id_colors(frame.ids))
         if self.pictures:
             _write_picture(self.folder / "images" / self.video / f"{name}.jpg", frame.rgb)
-        height, width = frame.ids.shape
-        self._images.append({"id": name, "width": width, "height": height, "file_name": f"{name}.jpg"})
-        segments = [self._segment(segment, frame.ids) for segment in frame.segments]
-        self._annotations.append({"image_id": name, "file_name": f"{name}.png", "segments_info": segments})
         try:
-            self._notes.write(json.dumps(_notes(frame)) + "\n")
+            _write_line(self._note_lines, _notes(frame))
+            _write_line(self._frame_lines, [self._image(name, frame), self._annotation(name, frame)])
         except OSError as error:
-            raise _cannot_write(self.folder / "world.jsonl", error) from None
+            raise _cannot_write(self.folder, error) from None
 
     def close(self) -> None:
-        """The JSON document."""
-        document = {
-            "videos": [{"video_id": self.video, "images": self._images}],
-            "annotations": [{"video_id": self.video, "annotations": self._annotations}],
-            "categories": _categories(self.vocabulary),
-        }
-        path = self.folder / "panoptic_gt.json"
-        partial = path.with_suffix(".partial")
+        """The JSON document, out of the lines that were laid aside."""
+        if self._frame_lines.closed:
+            return
+        self._abandon()
+        lines, whole = _partial(self._document), self._document.with_suffix(".json.whole")
         try:
-            self._notes.close()
-            partial.write_text(json.dumps(document), encoding="utf-8")
-            partial.replace(path)
+            with whole.open("w", encoding="utf-8") as file:
+                file.writelines(self._pieces(lines))
+            whole.replace(self._document)
+            _partial(self._notes).replace(self._notes)
+            lines.unlink()
         except OSError as error:
-            raise _cannot_write(path, error) from None
+            raise _cannot_write(self._document, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -89,19 +91,68 @@ class GroundTruthWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        else:
+            self._abandon()
 
-    def _segment(self, segment: WorldSegment, ids: NDArray[np.int32]) -> dict[str, Any]:
-        here = ids == segment.id
-        rows, columns = np.flatnonzero(here.any(1)), np.flatnonzero(here.any(0))
-        left, top = int(columns[0]), int(rows[0])
-        return {
-            "id": segment.id,
-            "category_id": self._categories[segment.label],
-            "area": segment.area,
-            "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-            "iscrowd": int(segment.iscrowd),
-        }
+    def _abandon(self) -> None:
+        """Let go of the open files, which keep their provisional names."""
+        try:
+            self._frame_lines.close()
+            self._note_lines.close()
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from None
+
+    def _image(self, name: str, frame: WorldFrame) -> dict[str, Any]:
+        height, width = frame.ids.shape
+        return {"id": name, "width": width, "height": height, "file_name": f"{name}.jpg"}
+
+    def _annotation(self, name: str, frame: WorldFrame) -> dict[str, Any]:
+        extents = measure_map(frame.ids)
+        segments = [
+            {
+                "id": segment.id,
+                "category_id": self._categories[segment.label],
+                "area": extents[segment.id].area,
+                "bbox": list(extents[segment.id].bbox),
+                "iscrowd": int(segment.iscrowd),
+            }
+            for segment in frame.segments
+        ]
+        return {"image_id": name, "file_name": f"{name}.png", "segments_info": segments}
+
+    def _pieces(self, lines: Path) -> Iterator[str]:
+        """The document, a frame at a time; the lines are read twice."""
+        video = json.dumps(self.video)
+        yield f'{{"videos": [{{"video_id": {video}, "images": [\n'
+        yield from _separated(image for image, _ in _read_lines(lines))
+        yield f'\n]}}], "annotations": [{{"video_id": {video}, "annotations": [\n'
+        yield from _separated(annotation for _, annotation in _read_lines(lines))
+        yield f'\n]}}], "categories": {json.dumps(_categories(self.vocabulary))}}}\n'
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _spool(path: Path) -> TextIO:
+    return _partial(path).open("w", encoding="utf-8")
+
+
+def _write_line(file: TextIO, value: object) -> None:
+    file.write(json.dumps(value) + "\n")
+
+
+def _read_lines(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _separated(values: Iterable[Any]) -> Iterator[str]:
+    for number, value in enumerate(values):
+        yield (",\n" if number else "") + json.dumps(value)
 
 
 def _categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
@@ -139,11 +190,13 @@ def _id_colors(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
 
 
 def _write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
-    done, data = cv2.imencode(path.suffix, rgb[..., ::-1])
+    done, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]))
     if not done:
         raise SinkError(f"cannot encode {path}: a picture of shape {rgb.shape}")
+    partial = _partial(path)
     try:
-        path.write_bytes(data.tobytes())
+        partial.write_bytes(data.tobytes())
+        partial.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from None
 

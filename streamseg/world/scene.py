@@ -19,9 +19,10 @@ from .seeds import generator
 from .snapshot import FIRST_THING_ID, Camera, Effects, Snapshot, Sprite
 from .stills import VARIANTS, pick_kind, random_clutter, random_crowd, random_effects
 
-__all__ = ["IDS_PER_SCENE", "Actor", "Scene"]
+__all__ = ["IDS_PER_SCENE", "LAST_ID", "Actor", "Scene"]
 
-IDS_PER_SCENE = 4096  # identities of one scene: residents first, then passers-by until they run out
+LAST_ID = 2**24 - 1  # what the three bytes of a panoptic PNG hold
+IDS_PER_SCENE = 4096  # identities where there are cuts: residents first, then passers-by until they run out
 RESIDENT_IDS = 64
 EXPOSURE_SECONDS = 0.01  # how long the shutter is open: motion blur
 PASSAGE_MARGIN = 0.1
@@ -123,13 +124,20 @@ class Scene:
         return self._actor(rng, index, path)
 
     def _twin(self, rng: np.random.Generator, index: int, other: Actor) -> Actor:
-        """One more of the same kind, that crosses the other's way: it is where the other will be half a period on."""
+        """One more of the same kind, that crosses its way: it is about where the other will be half a period on.
+
+        Pace and phase differ a little, so that a twin's twin does not keep to the first one's place.
+        """
         path = other.path
         if not isinstance(path, Wander):
             raise TypeError(f"the path of a resident is {type(path).__name__}, expected a Wander")
         mirrored = replace(
             path,
-            x=replace(path.x, phase=path.x.phase + math.pi),
+            x=replace(
+                path.x,
+                frequency=path.x.frequency * rng.uniform(0.85, 1.15),
+                phase=path.x.phase + math.pi * rng.uniform(0.7, 1.3),
+            ),
             y=replace(path.y, middle=path.y.middle + rng.normal(0, 0.06), phase=path.y.phase + rng.uniform(0, 3)),
             size=path.size * rng.uniform(0.85, 1.15),
             flipped=not path.flipped,
@@ -155,7 +163,8 @@ class Scene:
             return
         longest = self._passage_seconds(self.dials.largest)
         first = max(0, math.floor((seconds - longest) / period) - 1)
-        for slot in range(first, min(math.floor(seconds / period) + 1, IDS_PER_SCENE - RESIDENT_IDS)):
+        ids = IDS_PER_SCENE if self.dials.cut_seconds > 0 else LAST_ID - FIRST_THING_ID + 1  # the only scene has all
+        for slot in range(first, min(math.floor(seconds / period) + 1, ids - RESIDENT_IDS)):
             yield self._passer_by(slot)
 
     def _passer_by(self, slot: int) -> Actor:
@@ -219,7 +228,7 @@ class Scene:
             lens,
             gain=(lens.gain[0] * factor, lens.gain[1] * factor, lens.gain[2] * factor),
             smear=((later.x - camera.x) * camera.zoom, (later.y - camera.y) * camera.zoom),
-            noise_seed=round(seconds * 90_000),
+            noise_seed=int(self._generator("noise", round(seconds * 90_000)).integers(2**31)),
         )
 
     def _id(self, index: int) -> int:

@@ -128,7 +128,7 @@ class WorldSegment:
         iscrowd: a group annotated as one.
         area: its visible pixels.
         visibility: visible share of its whole area, what lies outside the frame included; 1 for stuff.
-        composition: what kind of thing; None for stuff.
+        composition: what kind of thing; of a crowd, the one painted last; None for stuff.
     """
 
     id: int
@@ -141,8 +141,8 @@ class WorldSegment:
 
     @property
     def text(self) -> str:
-        """The full name: 'red striped car', 'grass'."""
-        return self.composition.text if self.composition is not None else self.label
+        """The full name: 'red striped car', 'grass'. A crowd is of one shape in many colours: 'car'."""
+        return self.label if self.composition is None or self.iscrowd else self.composition.text
 
 
 _STUFF_IDS = {entry.name: index for index, entry in enumerate(STUFF, start=1)}

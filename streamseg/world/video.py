@@ -13,15 +13,17 @@ from ..errors import ConfigError
 from .dials import Dials
 from .names import Pool, pool
 from .renderer import render
-from .scene import IDS_PER_SCENE, Scene
+from .scene import IDS_PER_SCENE, LAST_ID, Scene
 from .seeds import generator
 from .snapshot import FIRST_THING_ID, Camera, Snapshot, WorldSegment
 
 __all__ = ["World", "WorldFrame"]
 
-MAX_SCENES = (2**24 - FIRST_THING_ID) // IDS_PER_SCENE  # identities fit into the 24 bits of a panoptic PNG
-RETURN_CHANCE = 0.3  # that a cut goes back to one of the last scenes
-REMEMBERED_SCENES = 3
+SCENES = (LAST_ID + 1 - FIRST_THING_ID) // IDS_PER_SCENE // 2 * 2  # as many as have identities; then they come again
+RETURN_CHANCE = 0.6  # that an even shot goes back to one of the last scenes
+REMEMBERED_SHOTS = 4
+MAX_SECONDS = 1e9
+PLURALS = {"bus": "buses", "butterfly": "butterflies", "cactus": "cacti", "fish": "fish", "scissors": "scissors"}
 CUT_JITTER = 0.4  # of the mean time between cuts
 
 
@@ -79,8 +81,11 @@ class World:
             raise ConfigError(f"size is {self.size_hw[1]}x{self.size_hw[0]}, expected 32 to 8192 pixels a side")
         if not 0 < self.fps <= 1000:
             raise ConfigError(f"fps is {float(self.fps):g}, expected more than 0 and at most 1000")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise ConfigError(f"seconds is {self.seconds:g}, expected more than 0")
+        if self.seconds is not None and not 0 < self.seconds <= MAX_SECONDS:
+            raise ConfigError(
+                f"seconds is {self.seconds:g}, expected more than 0 and at most {MAX_SECONDS:g}; "
+                "leave it out for a video without end"
+            )
         pool(self.things)
 
     def __len__(self) -> int:
@@ -96,9 +101,8 @@ class World:
             index += 1
 
     def frame(self, index: int) -> WorldFrame:
-        """The frame with this number, from 0."""
-        scene = self._scene(self._scene_number(self._shot(index)))
-        seconds = float(index / self.fps)
+        """The frame with this number, from 0; IndexError where there is none."""
+        scene, seconds = self._moment(index)
         snapshot = scene.snapshot(seconds)
         rendered = render(snapshot, self.size_hw)
         is_cut = index > 0 and self._scene_number(self._shot(index - 1)) != scene.number
@@ -116,7 +120,15 @@ class World:
 
     def snapshot(self, index: int) -> Snapshot:
         """What the frame with this number shows, before it becomes pixels."""
-        return self._scene(self._scene_number(self._shot(index))).snapshot(float(index / self.fps))
+        scene, seconds = self._moment(index)
+        return scene.snapshot(seconds)
+
+    def _moment(self, index: int) -> tuple[Scene, float]:
+        """The scene that a frame shows, and its time."""
+        if index < 0 or (self.seconds is not None and index >= len(self)):
+            end = "" if self.seconds is None else f" to {len(self) - 1}"
+            raise IndexError(f"there is no frame {index} in this world, expected one from 0{end}")
+        return self._scene(self._scene_number(self._shot(index))), float(index / self.fps)
 
     def _shot(self, index: int) -> int:
         """Which stretch between two cuts a frame lies in."""
@@ -135,12 +147,12 @@ class World:
         return (shot + jitter) * self.dials.cut_seconds
 
     def _scene_number(self, shot: int) -> int:
-        """A new scene with each shot, or back to a recent one."""
+        """A new scene with each odd shot; an even one may go back to a recent scene, not to the one just left."""
+        shot %= SCENES
         rng = generator("shot", self.seed, shot)
-        back = int(rng.integers(2, 2 + REMEMBERED_SCENES))
-        if shot >= back and (rng.random() < RETURN_CHANCE or shot >= MAX_SCENES):
-            return self._scene_number(shot - back)
-        return shot
+        if shot % 2 or shot < REMEMBERED_SHOTS or rng.random() >= RETURN_CHANCE:
+            return shot
+        return self._scene_number(shot - int(rng.integers(2, REMEMBERED_SHOTS + 1)))
 
     def _scene(self, number: int) -> Scene:
         return _scene(self.seed, number, self.size_hw[1] / self.size_hw[0], self.dials, self.things)
@@ -152,18 +164,23 @@ def _scene(seed: int, number: int, aspect: float, dials: Dials, things: Pool) ->
 
 
 def describe(segments: tuple[WorldSegment, ...]) -> str:
-    """A caption: things from the largest, then the stuff: 'a red car and two blue fish on grass and road'."""
-    counts: dict[str, int] = {}
-    for segment in sorted(segments, key=lambda segment: -segment.area):
+    """A caption, the largest first: 'a red car, 2 blue fish and a crowd of stars on grass and road'."""
+    by_size = sorted(segments, key=lambda segment: -segment.area)
+    counts: dict[tuple[str, str, bool], int] = {}
+    for segment in by_size:
         if segment.isthing:
-            counts[segment.text] = counts.get(segment.text, 0) + 1
-    things = [_article(text) if count == 1 else f"{count} times {text}" for text, count in counts.items()]
-    stuff = [segment.label for segment in sorted(segments, key=lambda segment: -segment.area) if not segment.isthing]
+            kind = (segment.text, segment.label, segment.iscrowd)
+            counts[kind] = counts.get(kind, 0) + 1
+    things = [_counted(*kind, count) for kind, count in counts.items()]
+    stuff = [segment.label for segment in by_size if not segment.isthing]
     return " on ".join(_listed(names) for names in (things, stuff) if names)
 
 
-def _article(text: str) -> str:
-    return f"{'an' if text[0] in 'aeio' else 'a'} {text}"
+def _counted(text: str, shape: str, iscrowd: bool, count: int) -> str:
+    if count == 1 and not iscrowd:
+        return f"{'an' if text[0] in 'aeio' else 'a'} {text}"
+    several = text.removesuffix(shape) + PLURALS.get(shape, f"{shape}s")
+    return f"a crowd of {several}" if iscrowd else f"{count} {several}"
 
 
 def _listed(names: list[str]) -> str:
