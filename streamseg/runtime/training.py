@@ -6,6 +6,7 @@ several machines, `output` and the data must be folders that all of them see und
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -93,8 +94,18 @@ def _import_ray() -> ModuleType:
 
 @contextmanager
 def _cluster(ray: Any, address: str | None) -> Iterator[None]:
-    """A connection to a cluster, or a cluster of our own that ends with the run."""
-    ray.init(address=address or "local", log_to_driver=True, include_dashboard=False if address is None else None)
+    """A connection to a cluster, where streamseg is installed; or a cluster of our own that ends with the run."""
+    search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        if address is not None:
+            ray.init(address=address)
+        else:  # workers find this very package, installed or not
+            ray.init(address="local", runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(search)}})
+    except Exception as error:  # Ray raises anything
+        reason = " ".join(str(error).split())[:200]
+        raise TrainingError(
+            f"Ray did not {'connect to ' + address if address else 'start'} ({reason}): look at its logs, or try again"
+        ) from None
     try:
         yield
     finally:
@@ -146,6 +157,7 @@ def _work(arguments: dict[str, Any]) -> None:
     import ray.train
     import ray.train.torch
 
+    logging.getLogger().setLevel(logging.WARNING)  # Ray sets INFO, which open_clip fills
     settings: TrainSettings = arguments["settings"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device() if settings.device != "cpu" else choose_device("cpu")

@@ -5,6 +5,7 @@ the criterion's normalisers with them, so that any number of workers computes th
 worker nothing is exchanged and torch.distributed is not started.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,11 @@ class WorkerGroup:
         """The network, averaging gradients over the workers in its backward pass."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        # Only the frozen CLIP has buffers. Newer versions of torch have another name for leaving them alone.
+        known = inspect.signature(DistributedDataParallel.__init__).parameters
+        leave_alone = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {leave_alone: False}
+        return DistributedDataParallel(network, gradient_as_bucket_view=True, **options)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over all workers; no gradient flows through it."""
