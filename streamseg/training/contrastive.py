@@ -24,6 +24,7 @@ from ..fcclip.checkpoint import write_checkpoint, write_safetensors
 from ..fcclip.prompt_tree import encode_trimmed
 from ..fcclip.spec import get_spec
 from ..fcclip.text import build_text_encoder
+from .caption_words import CaptionWords
 from .contrastive_loss import contrastive_loss, pair_up
 from .contrastive_run import CropSource, RunLog, crops_ahead
 from .contrastive_settings import ClipSettings
@@ -59,15 +60,20 @@ class ContrastiveTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             clip_model = build_clip(self.spec)
+            self.words = CaptionWords(self.spec.embed_dim).to(self.device)
         _set_layer_scale(clip_model, settings.layer_scale)
         self.clip_model: Any = clip_model.to(self.device).to(memory_format=torch.channels_last)
         self.tokenize = build_text_encoder(self.clip_model, self.spec).tokenize
-        self.optimizer = torch.optim.AdamW(_parameter_groups(self.clip_model, settings), betas=BETAS, fused=True)
+        self.optimizer = torch.optim.AdamW(self._parameter_groups(), betas=BETAS, fused=True)
         self._mean = torch.tensor(self.spec.pixel_mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.spec.pixel_std, device=self.device).view(1, 3, 1, 1)
 
     def train_step(self, pictures: NDArray[np.uint8], captions: list[str]) -> tuple[Tensor, Tensor]:
-        """One optimizer step on crops (B, size, size, 3) with their captions; loss and accuracy, not synchronised."""
+        """One optimizer step on crops (B, size, size, 3) uint8 with their captions.
+
+        Returns:
+            The contrastive loss and its accuracy, see `contrastive_loss`; not synchronised.
+        """
         pairs = pair_up(captions)
         tokens = self.tokenize(pairs.texts).to(self.device)
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
@@ -76,7 +82,7 @@ class ContrastiveTrainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             image, text = self.clip_model.encode_image(crops), encode_trimmed(self.clip_model, tokens)
         loss, accuracy = contrastive_loss(image, text, pairs.to(self.device), self.clip_model.logit_scale.exp())
-        self._descend(loss)
+        self._descend(loss + self.settings.word_weight * self.words(image, captions))
         self.step += 1
         return loss.detach(), accuracy
 
@@ -91,6 +97,7 @@ class ContrastiveTrainer:
         state = {
             "step": self.step,
             "clip": self.clip_model.state_dict(),
+            "words": self.words.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "settings": to_plain(self.settings),
         }
@@ -117,6 +124,7 @@ class ContrastiveTrainer:
                     "set it back, or choose another output folder"
                 )
         self.clip_model.load_state_dict(state["clip"])
+        self.words.load_state_dict(state["words"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = step
 
@@ -129,6 +137,18 @@ class ContrastiveTrainer:
         self.optimizer.step()
         with torch.no_grad():
             self.clip_model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Matrices and kernels decay; norms, biases, scales, embeddings and the temperature do not."""
+        settings = self.settings
+        decayed, kept = list(self.words.parameters()), list[nn.Parameter]()
+        for name, parameter in self.clip_model.named_parameters():
+            plain = parameter.ndim < 2 or "embedding" in name
+            (kept if plain else decayed).append(parameter)
+        return [
+            {"params": decayed, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
+            {"params": kept, "weight_decay": 0.0, "lr": settings.learning_rate},
+        ]
 
     def _pixels(self, pictures: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float()
@@ -207,16 +227,3 @@ def _set_layer_scale(clip_model: nn.Module, value: float) -> None:
         for name, parameter in clip_model.named_parameters():
             if name.startswith("visual.") and name.endswith(".gamma"):
                 parameter.fill_(value)
-
-
-def _parameter_groups(clip_model: nn.Module, settings: ClipSettings) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; norms, biases, scales, embeddings and the temperature do not."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for name, parameter in clip_model.named_parameters():
-        plain = parameter.ndim < 2 or "embedding" in name
-        (kept if plain else decayed).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
-        {"params": kept, "weight_decay": 0.0, "lr": settings.learning_rate},
-    ]

@@ -44,6 +44,7 @@ class ClipSettings:
         weight_decay: of matrices and convolutions; not of norms, biases, embeddings and the temperature.
         gradient_clip: largest norm of the gradient.
         layer_scale: ConvNeXt's LayerScale at the start. Published 1e-6 is for very deep trunks and long runs.
+        word_weight: of the loss that tells a caption's words from the picture, beside the contrastive one.
         precision: of the forward pass; weights stay float32.
         render_processes: processes that render crops ahead of the steps; 0 renders between them.
         log_every, validate_every, checkpoint_every: in steps.
@@ -60,6 +61,7 @@ class ClipSettings:
     weight_decay: float = 0.05
     gradient_clip: float = 1.0
     layer_scale: float = 0.3
+    word_weight: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
     render_processes: int = 1
     log_every: int = 20
@@ -71,7 +73,7 @@ class ClipSettings:
         get_spec(self.model)
         for name in ("batch_size", "log_every", "validate_every", "checkpoint_every", "validation_crops"):
             self._require(name, 1)
-        for name in ("seed", "warmup_steps", "weight_decay", "final_learning_rate", "render_processes"):
+        for name in ("seed", "warmup_steps", "weight_decay", "final_learning_rate", "word_weight", "render_processes"):
             self._require(name, 0)
         if not self.phases:
             raise ConfigError("setting phases is empty, expected at least one such as {size: 64, steps: 1000}")

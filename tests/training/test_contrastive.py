@@ -21,6 +21,7 @@ from streamseg.fcclip.checkpoint import read_state_dict
 from streamseg.fcclip.model import build_fcclip
 from streamseg.fcclip.weights import load_weights
 from streamseg.training import contrastive
+from streamseg.training.caption_words import CaptionWords
 from streamseg.training.contrastive import CHECKPOINT_NAME, CLIP_NAME, ContrastiveTrainer, learning_rate_at, train_clip
 from streamseg.training.contrastive_loss import contrastive_loss, pair_up
 from streamseg.training.contrastive_run import CropBatch, crops_ahead
@@ -29,7 +30,7 @@ from streamseg.training.crop_augment import augment_crops
 from streamseg.training.errors import TrainingError
 from streamseg.world.captions import caption
 from streamseg.world.crops import crop_batch
-from streamseg.world.names import COLORS, Composition
+from streamseg.world.names import COLORS, SHAPES, STUFF, Composition
 from streamseg.world.seeds import generator
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "train_demo_clip.yaml"
@@ -171,6 +172,32 @@ def test_colors_are_learnt() -> None:
     trainer = ContrastiveTrainer(replace(SETTINGS, phases=(Phase(32, 40),), batch_size=16, warmup_steps=5))
     losses = [trainer.train_step(*painted(0, index, 16, 32))[0].item() for index in range(40)]
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
+
+
+def test_the_word_heads_ask_what_was_said_and_nothing_else() -> None:
+    words = CaptionWords(16)
+    embedding = torch.randn(2, 16, requires_grad=True)
+    loss = words(embedding, ["a red car on grass", "the sky"])
+    subject, color, _, background = (head(embedding).log_softmax(-1) for head in words.heads)
+    shapes, stuff = [entry.name for entry in SHAPES], [entry.name for entry in STUFF]
+    expected = -(subject[0, shapes.index("car")] + subject[1, len(SHAPES) + stuff.index("sky")]) / 2
+    expected = expected - color[0, 0] - background[0, stuff.index("grass")]
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    words(embedding, ["the sky", "grass"]).backward()
+    assert embedding.grad is not None
+    assert embedding.grad.isfinite().all()
+
+
+def test_word_heads_can_be_left_out() -> None:
+    step = painted(0, 0, 8, 32)
+    losses, grads = [], []
+    for weight in (0.0, 1.0):
+        trainer = ContrastiveTrainer(replace(SETTINGS, word_weight=weight))
+        losses.append(trainer.train_step(*step)[0].item())
+        grads.append([bool((head.weight.grad != 0).any()) for head in trainer.words.heads])
+    assert losses[0] == losses[1]  # what is reported is the contrastive loss
+    assert grads[0] == [False] * 4
+    assert True in grads[1]
 
 
 def test_the_demo_loads_the_clip(tmp_path: Path) -> None:
