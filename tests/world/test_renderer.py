@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from streamseg.world import renderer
+from streamseg.world.cache import PictureCache
 from streamseg.world.dials import Dials
 from streamseg.world.layout import Edge, Region, inside
 from streamseg.world.names import Composition
@@ -246,6 +248,16 @@ def test_the_same_moment_gives_the_same_picture() -> None:
     np.testing.assert_array_equal(first.rgb, second.rgb)
     np.testing.assert_array_equal(first.ids, second.ids)
     assert first.segments == second.segments
+
+
+def test_a_full_cache_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = crowded_snapshots(1)[0]
+    expected = render(snapshot, SIZE_HW)
+    monkeypatch.setattr(renderer, "_sprites", PictureCache(20_000))
+    for _ in range(2):
+        found = render(snapshot, SIZE_HW)
+        np.testing.assert_array_equal(found.rgb, expected.rgb)
+        np.testing.assert_array_equal(found.ids, expected.ids)
 
 
 def test_what_a_frame_is_made_of() -> None:
