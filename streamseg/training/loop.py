@@ -225,7 +225,9 @@ class Trainer:
                     self.monitor.show(self.done, list(render_examples(segmenter, self._examples())))
                 if self.on_validate is not None:
                     scores = self.on_validate(segmenter, self.done)
-                    self.monitor.log({"step": self.done, **{f"validation/{name}": scores[name] for name in scores}})
+                    if scores:
+                        named = {f"validation/{name}": value for name, value in scores.items()}
+                        self.monitor.log({"step": self.done, **named})
         self.group.wait()
         self._timer.restart(self.done)
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sinks.images import atomic_write
+from .errors import TrainingError
 
 __all__ = ["Monitor", "Progress"]
 
@@ -50,8 +51,7 @@ class Monitor:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """One line of metrics; `record["step"]` says which."""
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self._append(json.dumps(record) + "\n")
         if self._board is not None:
             for name, value in record.items():
                 if name != "step":
@@ -66,6 +66,15 @@ class Monitor:
             atomic_write(folder / f"step-{step:08d}-{number}.jpg", _jpeg(picture))
             if self._board is not None:
                 self._board.add_image(f"examples/{number}", picture, step, dataformats="HWC")
+
+    def _append(self, line: str) -> None:
+        try:
+            with self._metrics.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write {self._metrics}: {error.strerror}; make room, then go on with --resume"
+            ) from None
 
     def say(self, text: str) -> None:
         """One line for people."""

@@ -21,7 +21,7 @@ from tests.small_models import SMALL_CONVNEXT
 from tests.training.annotated_folders import CAR, PERSON, SKY, Scene, write_coco
 
 SMALL = replace(SMALL_CONVNEXT, name="small")
-SHAPES = Vocabulary.parse("box; bar; sky:stuff", name="painted")
+SHAPES = Vocabulary.parse("box:thing; bar:thing; sky:stuff", name="painted")
 COLORS = Vocabulary.parse("red box; blue box; red bar; blue bar; sky:stuff", name="painted-colors")
 SKY_COLOR = (120, 180, 235)
 PAINTS = ((220, 40, 30), (40, 50, 215))
