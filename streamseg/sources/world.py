@@ -64,14 +64,14 @@ def to_frame(frame: WorldFrame, fps: Fraction, stream_id: str = "world") -> Fram
 def _options(source: str) -> dict[str, str]:
     text = source.removeprefix(PREFIX.rstrip(":")).removeprefix(":")
     options: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(None, map(str.strip, text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         known = (*_OPTIONS, *_DIALS)
         if not equals or name not in known:
             nearest = get_close_matches(name, known, n=1)
             hint = f" (did you mean {nearest[0]!r}?)" if nearest and nearest[0] != name else ""
             raise ConfigError(
-                f"{part.strip()!r} in source {source!r}{hint}: expected key=value, with one of {', '.join(known)}"
+                f"{part!r} in source {source!r}{hint}: expected key=value, with one of {', '.join(known)}"
             )
         if name in options:
             raise ConfigError(f"{name!r} stands twice in source {source!r}: keep one of the two")

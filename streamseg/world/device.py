@@ -18,11 +18,10 @@ from .layout import inside
 from .names import Composition
 from .snapshot import Snapshot, Sprite, stuff_id
 from .sprites import render_sprite
-from .textures import texture_level
+from .textures import TILE, texture_level
 
 __all__ = ["render_batch"]
 
-TEXTURE_LEVEL = 1  # half size: what pictures of some 256 rows show without flicker
 SPRITE_SIZE = 96  # pixels; four samples a pixel keep small things smooth
 SUBPIXELS = 2
 
@@ -69,14 +68,16 @@ def _paint_stuff(snapshots: Sequence[Snapshot], size_hw: tuple[int, int], matric
     rgb = torch.zeros(len(snapshots), 3, *size_hw, device=device)
     ids = torch.zeros(len(snapshots), *size_hw, dtype=torch.int32, device=device)
     for row, snapshot in enumerate(snapshots):
+        pixels_per_unit = snapshot.camera.zoom * size_hw[0]
         matrix = matrices[row]
         world_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
         world_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
         for region in snapshot.regions:
             a, b = math.cos(region.turn) / region.scale, math.sin(region.turn) / region.scale
-            surface = _wrapped(
-                _texture(region.stuff, region.variant, device), a * world_x - b * world_y, b * world_x + a * world_y
-            )
+            # The same level of detail as the CPU's.
+            level = max(0, min(5, round(math.log2(TILE / (region.scale * pixels_per_unit)))))
+            tile = _texture(region.stuff, region.variant, level, device)
+            surface = _wrapped(tile, a * world_x - b * world_y, b * world_x + a * world_y)
             here = inside(region.edge, world_x, world_y, torch) > 0
             rgb[row] = torch.where(here, surface, rgb[row])
             ids[row] = torch.where(here, stuff_id(region.stuff), ids[row])
@@ -85,14 +86,16 @@ def _paint_stuff(snapshots: Sequence[Snapshot], size_hw: tuple[int, int], matric
 
 def _wrapped(tile: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """A texture (3, T + 1, T + 1) at positions in tiles, which go round: (3, H, W)."""
+    half = 0.5 / (tile.shape[-1] - 1)  # of a texel: positions count from a corner, samples from a texel's middle
+    x, y = x - half, y - half
     grid = torch.stack((x - x.floor(), y - y.floor()), dim=-1) * 2 - 1
     return F.grid_sample(tile[None], grid[None], mode="bilinear", align_corners=True)[0]
 
 
 @lru_cache(maxsize=256)
-def _texture(stuff: str, variant: int, device: torch.device) -> Tensor:
+def _texture(stuff: str, variant: int, level: int, device: torch.device) -> Tensor:
     """(3, T + 1, T + 1) float: the last row and column repeat the first, so that going round leaves no seam."""
-    tile = torch.from_numpy(texture_level(stuff, variant, TEXTURE_LEVEL).copy()).permute(2, 0, 1).float()
+    tile = torch.from_numpy(texture_level(stuff, variant, level).copy()).permute(2, 0, 1).float()
     return F.pad(tile[None], (0, 1, 0, 1), mode="circular")[0].to(device)
 
 
