@@ -1,7 +1,7 @@
 """Small pictures with captions, for the CLIP's pre-training: one thing on some ground, or nothing but ground.
 
 In a batch of everything, colour and ground tell nearly all captions apart, and a contrastive loss is content with that.
-So most batches have a theme: their things share colour and pattern, and differ in shape alone, or the other way round.
+So many batches have a theme: their things share colour and pattern, and differ in shape alone, or the other way round.
 """
 
 import math
@@ -24,7 +24,7 @@ __all__ = ["Crop", "crop_batch", "render_crop"]
 
 STUFF_SHARE = 0.12  # of the crops show no thing at all
 INTRUDER_SHARE = 0.3  # of the crops with a thing show part of another one at the rim
-ALIKE_SHARE, SHAPE_SHARE = 0.55, 0.15  # of the batches have things of one colour and pattern, or of one shape
+ALIKE_SHARE, SHAPE_SHARE = 0.35, 0.1  # of the batches have things of one colour and pattern, or of one shape
 DIALS = Dials.from_difficulty(0.7)
 
 Crop = tuple[NDArray[np.uint8], Composition | None, str]
