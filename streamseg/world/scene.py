@@ -93,7 +93,7 @@ class Scene:
             crowd_id = self._id(RESIDENT_IDS - 1)
             sprites += [replace(sprite, id=crowd_id) for sprite in random_crowd(rng, self.aspect, pool(self.things))]
         if rng.random() < self.dials.clutter:
-            sprites += random_clutter(rng, self.aspect)
+            sprites += random_clutter(rng, self.aspect, pool(self.things))
         return tuple(sprites)
 
     @cached_property

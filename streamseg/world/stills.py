@@ -7,7 +7,7 @@ import numpy as np
 
 from .dials import Dials
 from .layout import random_layout
-from .names import Composition, Pool, compositions, pool
+from .names import Composition, Pool, pool
 from .renderer import RenderedWorld, render
 from .seeds import generator
 from .snapshot import CROWD_ID, FIRST_THING_ID, Camera, Effects, Pose, Snapshot, Sprite
@@ -60,7 +60,7 @@ def random_still(rng: np.random.Generator, aspect: float, things: Pool, dials: D
     if rng.random() < dials.crowds:
         sprites += random_crowd(rng, aspect, pool(things))
     if rng.random() < dials.clutter:
-        sprites += random_clutter(rng, aspect)
+        sprites += random_clutter(rng, aspect, pool(things))
     return Snapshot(regions, tuple(sprites), _camera(rng, dials), random_effects(rng, dials))
 
 
@@ -159,9 +159,8 @@ def random_crowd(rng: np.random.Generator, aspect: float, kinds: tuple[Compositi
     return crowd
 
 
-def random_clutter(rng: np.random.Generator, aspect: float) -> list[Sprite]:
+def random_clutter(rng: np.random.Generator, aspect: float, kinds: tuple[Composition, ...]) -> list[Sprite]:
     """A heap of odds and ends that nobody labelled."""
-    kinds = compositions()
     x, y = rng.uniform(-0.45, 0.45) * aspect, rng.uniform(-0.4, 0.4)
     heap = []
     for _ in range(5):

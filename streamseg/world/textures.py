@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from itertools import product
 
 import cv2
 import numpy as np
@@ -15,6 +14,8 @@ from .seeds import generator
 __all__ = ["TEXTURE_VARIANTS", "TILE", "texture", "texture_level"]
 
 TILE = 512  # pixels of a texture's side
+RIDGES = 8  # of hills, in one tile
+PEBBLES, PEBBLE_RIM = 900, 60  # of gravel in one tile, and how far one may reach, in pixels
 TEXTURE_VARIANTS = 6  # kinds of each surface: other colours, other noise
 
 Image = NDArray[np.float32]
@@ -80,7 +81,7 @@ def _shaded(base: Image, *layers: tuple[Image, tuple[float, float, float]]) -> I
 
 
 def _sky(rng: np.random.Generator) -> Image:
-    clouds = np.clip(_noise(rng, 1.9, (1.8, 1.0)) - 0.3, 0, 2)[..., None] / 2
+    clouds = np.clip(_noise(rng, 1.9, (1.0, 2.2)) - 0.3, 0, 2)[..., None] / 2
     blue = _tinted(rng, (112, 170, 228), 14)
     return np.asarray(blue * (1 - clouds) + clouds * np.float32(250))
 
@@ -124,27 +125,30 @@ def _hills(rng: np.random.Generator) -> Image:
     rows = np.arange(TILE, dtype=np.float32)[:, None]
     base = _tinted(rng, (70, 96, 88), 10)
     picture = np.broadcast_to(base + 46, (TILE, TILE, 3)).astype(np.float32).copy()
-    for ridge in range(8):
-        waves, phases = rng.integers(2, 7, 3), rng.uniform(0, 2 * np.pi, 3)
-        height = sum(np.sin(w * columns + p) for w, p in zip(waves, phases, strict=True)) * 14
-        start = (ridge + 0.5) * TILE / 8 + height[None]
-        inside = (rows > start) & (rows < start + TILE / 8 + 60)
-        picture[inside] = base + (8 - ridge) * 5 * np.float32(1 if ridge % 2 else 1.25)
+    waves, phases = rng.integers(2, 7, (RIDGES, 3)), rng.uniform(0, 2 * np.pi, (RIDGES, 3))
+    for place in range(-1, RIDGES):  # the last ridge reaches over the lower edge, so it also comes first
+        ridge = place % RIDGES
+        height = sum(np.sin(w * columns + p) for w, p in zip(waves[ridge], phases[ridge], strict=True)) * 14
+        picture[rows > (place + 0.5) * TILE / RIDGES + height[None]] = base + (RIDGES - ridge) * 5 * np.float32(
+            1 if ridge % 2 else 1.25
+        )
     return picture + _noise(rng, 0.9)[..., None] * 5
 
 
 def _gravel(rng: np.random.Generator) -> Image:
     """Pebbles: cells around random points, dark between them."""
-    points = rng.uniform(0, TILE, (900, 2)).astype(np.float32)
-    copies = np.concatenate([points + np.array(shift, np.float32) for shift in product((-TILE, 0, TILE), repeat=2)])
-    near = copies[((copies > -40) & (copies < TILE + 40)).all(1)]
-    seeds = np.full((TILE + 80, TILE + 80), 255, np.uint8)
-    for x, y in near:
-        seeds[int(y) + 40, int(x) + 40] = 0
-    distance, owners = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    distance, owners = distance[40:-40, 40:-40], owners[40:-40, 40:-40]
-    tones = rng.uniform(-32, 32, int(owners.max()) + 1).astype(np.float32)
-    shade = tones[owners] - np.clip(distance - 5, 0, 9) * 8
+    points = rng.integers(0, TILE, (PEBBLES, 2))
+    tile = np.zeros((TILE, TILE), np.int64)  # 1 + the number of the point that lies there
+    tile[points[:, 1], points[:, 0]] = np.arange(1, PEBBLES + 1)
+    numbers = np.pad(tile, PEBBLE_RIM, mode="wrap")  # pebbles reach over the edges
+    distance, labels = cv2.distanceTransformWithLabels(
+        (numbers == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    points_of_labels = np.zeros(int(labels.max()) + 1, np.int64)
+    points_of_labels[labels[numbers > 0]] = numbers[numbers > 0]
+    inner = slice(PEBBLE_RIM, -PEBBLE_RIM)
+    tones = rng.uniform(-32, 32, PEBBLES + 1).astype(np.float32)
+    shade = tones[points_of_labels[labels[inner, inner]]] - np.clip(distance[inner, inner] - 5, 0, 9) * 8
     return np.asarray(_tinted(rng, (152, 146, 138), 8) + shade[..., None] + _noise(rng, 0.2)[..., None] * 4)
 
 
