@@ -47,7 +47,7 @@ def assert_close(ours: Queries, theirs: Queries, tolerance: float) -> None:
 
 
 def test_bfloat16_agrees_on_the_untrained_demo() -> None:
-    """19 queries in 20 keep a cosine of 0.99 to float32, and CLIP's view of their masks, where there is one, of 0.97."""
+    """19 queries in 20 keep a cosine of 0.99 to float32, and CLIP's view of a mask that is not empty keeps 0.97."""
     exact = segment(demo())
     segmenter = demo()
     assert optimize(segmenter, dtype="bf16") is segmenter
