@@ -126,7 +126,7 @@ def _hills(rng: np.random.Generator) -> Image:
     base = _tinted(rng, (70, 96, 88), 10)
     picture = np.broadcast_to(base + 46, (TILE, TILE, 3)).astype(np.float32).copy()
     waves, phases = rng.integers(2, 7, (RIDGES, 3)), rng.uniform(0, 2 * np.pi, (RIDGES, 3))
-    for place in range(-2, RIDGES):  # the last ridges reach over the lower edge, so they also come first
+    for place in range(-2, RIDGES + 1):  # ridges wave over the edges, so some come twice
         ridge = place % RIDGES
         height = sum(np.sin(w * columns + p) for w, p in zip(waves[ridge], phases[ridge], strict=True)) * 14
         picture[rows > (place + 0.5) * TILE / RIDGES + height[None]] = base + (RIDGES - ridge) * 5 * np.float32(
