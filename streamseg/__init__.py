@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from .errors import ConfigError as ConfigError
     from .errors import DecodeError as DecodeError
     from .errors import DownloadError as DownloadError
+    from .errors import EvaluationError as EvaluationError
     from .errors import ParityError as ParityError
     from .errors import SinkError as SinkError
     from .errors import SourceError as SourceError
     from .errors import StreamsegError as StreamsegError
+    from .errors import TrainingError as TrainingError
     from .errors import VocabularyError as VocabularyError
     from .errors import WeightsError as WeightsError
     from .frames import Frame as Frame
@@ -54,6 +56,7 @@ _HOME_OF = {
     "ConfigError": "errors",
     "DecodeError": "errors",
     "DownloadError": "errors",
+    "EvaluationError": "errors",
     "Frame": "frames",
     "FrameResult": "frames",
     "PanopticMap": "panoptic",
@@ -64,6 +67,7 @@ _HOME_OF = {
     "SinkError": "errors",
     "SourceError": "errors",
     "StreamsegError": "errors",
+    "TrainingError": "errors",
     "Vocabulary": "vocabulary",
     "VocabularyError": "errors",
     "WeightsError": "errors",

@@ -8,10 +8,12 @@ __all__ = [
     "ConfigError",
     "DecodeError",
     "DownloadError",
+    "EvaluationError",
     "ParityError",
     "SinkError",
     "SourceError",
     "StreamsegError",
+    "TrainingError",
     "VocabularyError",
     "WeightsError",
 ]
@@ -47,6 +49,14 @@ class DownloadError(WeightsError):
 
 class ParityError(StreamsegError):
     """A reference case cannot be read (a failed comparison is a result, not an error)."""
+
+
+class EvaluationError(StreamsegError):
+    """Ground truth and predictions cannot be read, or not scored against each other."""
+
+
+class TrainingError(StreamsegError):
+    """A run cannot go on: the loss is no number any more, or its state cannot be written or continued."""
 
 
 class SinkError(StreamsegError):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 from .panoptic_quality import ClassQuality, GroupQuality, PanopticScores
 
 __all__ = ["class_table", "group_table", "percent", "print_table", "table", "write_json"]

@@ -16,9 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import ConfigError, StreamsegError
+from ..errors import ConfigError, StreamsegError, TrainingError
 from ..training.checkpoint import Checkpoints
-from ..training.errors import TrainingError
 from ..training.interrupt import Interrupt
 from ..training.loop import OnValidate, train
 from ..training.settings import RANDOM_CLIP, TrainSettings

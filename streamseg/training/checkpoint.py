@@ -20,10 +20,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import ConfigError, StreamsegError, WeightsError
+from ..errors import ConfigError, StreamsegError, TrainingError, WeightsError
 from ..fcclip.model import FCCLIP
 from ..fcclip.weights import save_official
-from .errors import TrainingError
 from .settings import differences
 
 __all__ = ["Checkpoints", "export_weights", "refuse_other_settings"]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, TrainingError
 from ..fcclip.backbone import build_clip
 from ..fcclip.checkpoint import write_checkpoint, write_safetensors
 from ..fcclip.prompt_tree import encode_trimmed
@@ -29,7 +29,6 @@ from .contrastive_loss import contrastive_loss, pair_up
 from .contrastive_run import CropSource, RunLog, crops_ahead
 from .contrastive_settings import ClipSettings
 from .crop_augment import augment_crops
-from .errors import TrainingError
 from .interrupt import Interrupt
 from .parsing import to_plain
 from .zero_shot import labelled_crops, zero_shot_accuracy

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 import torch.multiprocessing as mp
 
-from ..errors import ConfigError, StreamsegError
-from .errors import TrainingError
+from ..errors import ConfigError, StreamsegError, TrainingError
 from .interrupt import Interrupt
 from .loop import OnValidate, train
 from .settings import TrainSettings

@@ -14,13 +14,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, TrainingError
 from ..fcclip.model import FCCLIP
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .batches import Batch, BatchSource, Example
 from .checkpoint import Checkpoints, export_weights, refuse_other_settings, write_atomically
-from .errors import TrainingError
 from .interrupt import Interrupt
 from .learner import Learner
 from .loading import load_batches

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import TrainingError
 from ..sinks.images import atomic_write
-from .errors import TrainingError
 
 __all__ = ["Monitor", "Progress"]
 

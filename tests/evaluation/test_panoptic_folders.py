@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streamseg.errors import EvaluationError
 from streamseg.evaluation.command import main
-from streamseg.evaluation.errors import EvaluationError
 from streamseg.evaluation.panoptic_folders import PanopticFolder, paired_frames, score_folders
 from streamseg.sinks.images import encode_panoptic_png
 from tests.conftest import REPOSITORY

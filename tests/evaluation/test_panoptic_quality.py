@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streamseg.evaluation.errors import EvaluationError
+from streamseg.errors import EvaluationError
 from streamseg.evaluation.overlaps import Overlaps
 from streamseg.evaluation.panoptic_folders import PanopticFolder, score_folders
 from streamseg.evaluation.panoptic_quality import ClassQuality, PanopticQuality, PanopticScores, SegmentInfo

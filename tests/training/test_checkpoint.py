@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from streamseg.errors import TrainingError
 from streamseg.fcclip.weights import read_state_dict
 from streamseg.training.checkpoint import Checkpoints, export_weights, load_checkpoint, write_atomically
-from streamseg.training.errors import TrainingError
 from streamseg.training.start import head_state
 from tests.small_models import small_model
 

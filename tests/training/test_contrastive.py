@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from pipelines.train_clip import main
-from streamseg.errors import ConfigError
+from streamseg.errors import ConfigError, TrainingError
 from streamseg.fcclip.backbone import ConvNextBackbone
 from streamseg.fcclip.checkpoint import read_state_dict
 from streamseg.fcclip.model import build_fcclip
@@ -27,7 +27,6 @@ from streamseg.training.contrastive_loss import contrastive_loss, pair_up
 from streamseg.training.contrastive_run import CropBatch, crops_ahead
 from streamseg.training.contrastive_settings import ClipSettings, Phase, read_clip_settings
 from streamseg.training.crop_augment import augment_crops
-from streamseg.training.errors import TrainingError
 from streamseg.world.captions import caption
 from streamseg.world.crops import crop_batch
 from streamseg.world.names import COLORS, SHAPES, STUFF, Composition

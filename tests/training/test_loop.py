@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamseg.errors import ConfigError
+from streamseg.errors import ConfigError, TrainingError
 from streamseg.fcclip.weights import load_weights
 from streamseg.segmenter import Segmenter
-from streamseg.training.errors import TrainingError
 from streamseg.training.interrupt import Interrupt
 from streamseg.training.learner import Learner
 from streamseg.training.loop import Trainer, train

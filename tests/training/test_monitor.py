@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamseg.training.errors import TrainingError
+from streamseg.errors import TrainingError
 from streamseg.training.interrupt import Interrupt
 from streamseg.training.monitor import Monitor
 from streamseg.training.window import Health, Window
