@@ -30,6 +30,7 @@ from .contrastive_run import CropSource, RunLog, crops_ahead
 from .contrastive_settings import ClipSettings
 from .crop_augment import augment_crops
 from .interrupt import Interrupt
+from .mosaic import encode_mosaic
 from .parsing import to_plain
 from .zero_shot import labelled_crops, zero_shot_accuracy
 
@@ -40,7 +41,7 @@ CLIP_NAME = "clip.safetensors"
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5
 BETAS = (0.9, 0.98)
 # What a resumed run may have otherwise: how long and how it is watched, not what it learns.
-CHANGEABLE = ("phases", "render_processes", "log_every", "validate_every", "checkpoint_every", "validation_crops")
+CHANGEABLE = ("phases", "mosaic", "render_processes", "log_every", "validate_every", "checkpoint_every", "validation_crops")
 
 
 class ContrastiveTrainer:
@@ -79,7 +80,8 @@ class ContrastiveTrainer:
         crops = self._normalize(augment_crops(self._pixels(pictures), generator))
         self.clip_model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            image, text = self.clip_model.encode_image(crops), encode_trimmed(self.clip_model, tokens)
+            image = encode_mosaic(self.clip_model, crops, self.settings.mosaic)
+            text = encode_trimmed(self.clip_model, tokens)
         loss, accuracy = contrastive_loss(image, text, pairs.to(self.device), self.clip_model.logit_scale.exp())
         self._descend(loss + self.settings.word_weight * self.words(image, captions))
         self.step += 1

@@ -43,6 +43,7 @@ class ClipSettings:
         warmup_steps: steps of the warm-up.
         weight_decay: of matrices and convolutions; not of norms, biases, embeddings and the temperature.
         gradient_clip: largest norm of the gradient.
+        mosaic: crops are shown to the trunk in squares of this many by this many (`mosaic.py`); 1 for each alone.
         layer_scale: ConvNeXt's LayerScale at the start. Published 1e-6 is for very deep trunks and long runs.
         word_weight: of the loss that tells a caption's words from the picture, beside the contrastive one.
         precision: of the forward pass; weights stay float32.
@@ -60,6 +61,7 @@ class ClipSettings:
     warmup_steps: int = 200
     weight_decay: float = 0.05
     gradient_clip: float = 1.0
+    mosaic: int = 4
     layer_scale: float = 0.3
     word_weight: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
@@ -71,10 +73,15 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         get_spec(self.model)
-        for name in ("batch_size", "log_every", "validate_every", "checkpoint_every", "validation_crops"):
+        for name in ("batch_size", "mosaic", "log_every", "validate_every", "checkpoint_every", "validation_crops"):
             self._require(name, 1)
         for name in ("seed", "warmup_steps", "weight_decay", "final_learning_rate", "word_weight", "render_processes"):
             self._require(name, 0)
+        if self.batch_size % self.mosaic**2:
+            raise ConfigError(
+                f"setting batch_size is {self.batch_size}, expected a multiple of {self.mosaic**2}, "
+                f"for mosaics of {self.mosaic} by {self.mosaic}"
+            )
         if not self.phases:
             raise ConfigError("setting phases is empty, expected at least one such as {size: 64, steps: 1000}")
 

@@ -61,7 +61,7 @@ def render_crop(rng: np.random.Generator, size: int, kinds: Sequence[Composition
     subject = _any(rng, kinds)
     regions = _close_up(rng, random_layout(rng))
     x, y = rng.uniform(-0.12, 0.12, 2)
-    sprites = [_sprite(rng, 0, subject, Pose(x, y, rng.uniform(0.5, 1.15), _tilt(rng)))]
+    sprites = [_sprite(rng, 0, subject, Pose(x, y, _size(rng), _tilt(rng)))]
     if rng.random() < INTRUDER_SHARE:
         direction, size_units = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 1.0)
         reach = 0.62 + 0.25 * size_units
@@ -115,6 +115,11 @@ def _sprite(rng: np.random.Generator, index: int, kind: Composition, pose: Pose)
     return Sprite(
         FIRST_THING_ID + index, kind, int(rng.integers(VARIANTS)), flipped, light=float(np.exp(rng.normal(0, 0.1)))
     )
+
+
+def _size(rng: np.random.Generator) -> float:
+    """From a third of the crop to more than all of it: dense features will meet things at every scale."""
+    return math.exp(rng.uniform(math.log(0.35), math.log(1.1)))
 
 
 def _tilt(rng: np.random.Generator) -> float:

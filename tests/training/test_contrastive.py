@@ -27,6 +27,7 @@ from streamseg.training.contrastive_loss import contrastive_loss, pair_up
 from streamseg.training.contrastive_run import CropBatch, crops_ahead
 from streamseg.training.contrastive_settings import ClipSettings, Phase, read_clip_settings
 from streamseg.training.crop_augment import augment_crops
+from streamseg.training.mosaic import encode_mosaic
 from streamseg.world.captions import caption
 from streamseg.world.crops import crop_batch
 from streamseg.world.names import COLORS, SHAPES, STUFF, Composition
@@ -38,6 +39,7 @@ SETTINGS = ClipSettings(
     phases=(Phase(32, 6),),
     batch_size=8,
     warmup_steps=2,
+    mosaic=2,
     precision="fp32",
     render_processes=0,
     log_every=2,
@@ -150,6 +152,24 @@ def test_what_is_trained_is_what_inference_reads() -> None:
         dense = backbone(images).dense
         found = backbone.mask_embeddings(dense, torch.ones(2, 1, *dense.shape[-2:]))[:, 0]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_mosaic_is_read_as_inference_reads_masks(side: int) -> None:
+    clip_model = ContrastiveTrainer(SETTINGS).clip_model.eval()
+    crops = torch.randn(2 * side**2, 3, 64, 64)
+    backbone = ConvNextBackbone(clip_model)
+    with torch.no_grad():
+        found = encode_mosaic(clip_model, crops, side)
+        for index, crop_embedding in enumerate(found):
+            which, row, column = index // side**2, index % side**2 // side, index % side
+            group = crops[which * side**2 : (which + 1) * side**2]
+            rows = [torch.cat(list(group[start : start + side]), dim=2) for start in range(0, side**2, side)]
+            dense = backbone(torch.cat(rows, dim=1)[None]).dense
+            mask = torch.full((1, 1, 2 * side, 2 * side), -1.0)
+            mask[..., 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 1
+            expected = backbone.mask_embeddings(dense, mask)[0, 0]
+            torch.testing.assert_close(crop_embedding, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_everything_learns_and_the_temperature_stays_in_bounds() -> None:
@@ -336,6 +356,7 @@ def test_the_shipped_config_and_its_overrides() -> None:
     [
         ("batchsize=3", "unknown setting batchsize: did you mean 'batch_size'"),
         ("batch_size=0", "setting batch_size is 0, expected at least 1"),
+        ("batch_size=100", "setting batch_size is 100, expected a multiple of 16, for mosaics of 4 by 4"),
         ("phases=[]", "setting phases is empty"),
         ("phases=[{size: 50, steps: 3}]", "setting phases.size is 50, expected a multiple of 32"),
         ("phases=[{size: 64, steps: 0}]", "setting phases.steps is 0"),
@@ -349,7 +370,7 @@ def test_settings_out_of_range(override: str, message: str, tmp_path: Path, caps
 
 
 def test_the_command_says_whether_it_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["phases=[{size: 32, steps: 2}]", "batch_size=4", "render_processes=0", "validation_crops=8", "log_every=1"]
+    tiny = ["phases=[{size: 32, steps: 2}]", "batch_size=4", "mosaic=2", "render_processes=0", "validation_crops=8", "log_every=1"]
     command = [str(CONFIG), *tiny, "--output", str(tmp_path)]
     assert main([*command, "--hours", "0"]) == 3
     assert main(command) == 0
