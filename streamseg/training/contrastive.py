@@ -41,7 +41,15 @@ CLIP_NAME = "clip.safetensors"
 MAX_LOGIT_SCALE = math.log(100)  # CLIP, section 2.5
 BETAS = (0.9, 0.98)
 # What a resumed run may have otherwise: how long and how it is watched, not what it learns.
-CHANGEABLE = ("phases", "mosaic", "render_processes", "log_every", "validate_every", "checkpoint_every", "validation_crops")
+CHANGEABLE = (
+    "phases",
+    "mosaic",
+    "render_processes",
+    "log_every",
+    "validate_every",
+    "checkpoint_every",
+    "validation_crops",
+)
 
 
 class ContrastiveTrainer:
@@ -91,7 +99,7 @@ class ContrastiveTrainer:
         """Zero-shot accuracies on `count` crops of a seed of their own, see `zero_shot_accuracy`."""
         self.clip_model.eval()
         crops = labelled_crops(self.settings.seed, count, size)
-        return zero_shot_accuracy(self.clip_model, self.spec, crops, lambda x: self._normalize(self._pixels(x)))
+        return zero_shot_accuracy(self.clip_model, self.spec, crops, self._embed)
 
     def save(self, folder: Path) -> None:
         """The state to go on from, and the CLIP as it is; each replaces its file in one step."""
@@ -150,6 +158,13 @@ class ContrastiveTrainer:
             {"params": decayed, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
             {"params": kept, "weight_decay": 0.0, "lr": settings.learning_rate},
         ]
+
+    def _embed(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """As in training, without augmentation; an incomplete mosaic is filled up with the last crop."""
+        missing = -len(pictures) % self.settings.mosaic**2
+        filled = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
+        embeddings = encode_mosaic(self.clip_model, self._normalize(self._pixels(filled)), self.settings.mosaic)
+        return embeddings[: len(pictures)]
 
     def _pixels(self, pictures: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float()

@@ -48,13 +48,13 @@ def labelled_crops(seed: int, count: int, size: int) -> LabelledCrops:
 
 @torch.inference_mode()
 def zero_shot_accuracy(
-    clip_model: nn.Module, spec: ModelSpec, crops: LabelledCrops, prepare: Callable[[NDArray[np.uint8]], Tensor]
+    clip_model: nn.Module, spec: ModelSpec, crops: LabelledCrops, embed: Callable[[NDArray[np.uint8]], Tensor]
 ) -> dict[str, float]:
     """Shares of crops that are named rightly.
 
     Args:
         clip_model: an open_clip model of `spec`, in eval mode.
-        prepare: pictures to the CLIP's input, on its device.
+        embed: (N, size, size, 3) uint8 RGB pictures to their embeddings (N, D).
 
     Returns:
         `stuff`, among the crops of stuff alone; and for crops of things `shape`, `color` (among the twelve of the right
@@ -62,7 +62,7 @@ def zero_shot_accuracy(
         Kinds of which there is no crop are left out.
     """
     encoder = build_text_encoder(clip_model, spec)
-    image = _image_embeddings(clip_model, crops.pictures, prepare)
+    image = _image_embeddings(crops.pictures, embed)
     stuff, shapes = _names(STUFF), _names(SHAPES)
     hits: dict[str, list[bool]] = {}
     nearest_stuff = _nearest(image, encoder.encode_names(stuff))
@@ -87,12 +87,10 @@ def _attribute_texts(encoder: Any, shape: str) -> tuple[Tensor, Tensor]:
     return colors, patterns
 
 
-def _image_embeddings(
-    clip_model: Any, pictures: NDArray[np.uint8], prepare: Callable[[NDArray[np.uint8]], Tensor]
-) -> Tensor:
+def _image_embeddings(pictures: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], Tensor]) -> Tensor:
     """(N, D) float32 on the CPU, unit length."""
     starts = range(0, len(pictures), BATCH)
-    parts = [clip_model.encode_image(prepare(pictures[start : start + BATCH])).float().cpu() for start in starts]
+    parts = [embed(pictures[start : start + BATCH]).float().cpu() for start in starts]
     return F.normalize(torch.cat(parts), dim=-1)
 
 

@@ -259,12 +259,12 @@ def test_augmentation_mirrors_half() -> None:
 
 
 def test_rendering_ahead_in_other_processes_changes_nothing() -> None:
-    settings = replace(SETTINGS, phases=(Phase(32, 2), Phase(64, 3)), batch_size=2, render_processes=1)
+    settings = replace(SETTINGS, phases=(Phase(32, 2), Phase(64, 3)), batch_size=4, render_processes=1)
     with crops_ahead(settings, 1) as batches:
         found = list(batches)
     assert [len(pictures[0]) for pictures, _ in found] == [32, 64, 64, 64]
     for step, (pictures, captions) in enumerate(found, start=1):
-        expected_pictures, expected_captions = crop_batch(settings.seed, step, 2, settings.size_at(step))
+        expected_pictures, expected_captions = crop_batch(settings.seed, step, 4, settings.size_at(step))
         assert np.array_equal(pictures, expected_pictures)
         assert captions == expected_captions
 
@@ -370,7 +370,14 @@ def test_settings_out_of_range(override: str, message: str, tmp_path: Path, caps
 
 
 def test_the_command_says_whether_it_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["phases=[{size: 32, steps: 2}]", "batch_size=4", "mosaic=2", "render_processes=0", "validation_crops=8", "log_every=1"]
+    tiny = [
+        "phases=[{size: 32, steps: 2}]",
+        "batch_size=4",
+        "mosaic=2",
+        "render_processes=0",
+        "validation_crops=8",
+        "log_every=1",
+    ]
     command = [str(CONFIG), *tiny, "--output", str(tmp_path)]
     assert main([*command, "--hours", "0"]) == 3
     assert main(command) == 0
