@@ -221,7 +221,7 @@ def _loop(
         if trainer.step % settings.checkpoint_every == 0:
             trainer.save(output)
         if last or trainer.step % settings.validate_every == 0:
-            scores = trainer.validate(settings.validation_crops, settings.size_at(trainer.step - 1))
+            scores = trainer.validate(settings.validation_crops, settings.phase_at(trainer.step - 1).size)
             log.validated(trainer.step, scores)
         if stop():
             return

@@ -13,21 +13,29 @@ __all__ = ["ClipSettings", "Phase", "read_clip_settings"]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Part of a run at one size of crops: small ones first are most of the learning for little of the time.
+    """Part of a run: small crops first are most of the learning for little of the time.
 
     Attributes:
         size: of the crops in pixels, a multiple of 32.
         steps: optimizer steps.
+        in_turn_with: further sizes; batches go round all of them, so that things are known at more than one size.
     """
 
     size: int
     steps: int
+    in_turn_with: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.size < 32 or self.size % 32:
-            raise ConfigError(f"setting phases.size is {self.size}, expected a multiple of 32, the CLIP's last stride")
+        for size in self.sizes:
+            if size < 32 or size % 32:
+                raise ConfigError(f"setting phases.size is {size}, expected a multiple of 32, the CLIP's last stride")
         if self.steps < 1:
             raise ConfigError(f"setting phases.steps is {self.steps}, expected at least 1")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All of them, in the order of their turns."""
+        return (self.size, *self.in_turn_with)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +98,18 @@ class ClipSettings:
         """Steps of all phases."""
         return sum(phase.steps for phase in self.phases)
 
-    def size_at(self, step: int) -> int:
-        """Side of the crops of a step, counted from 0; the last phase's size from its end on."""
+    def phase_at(self, step: int) -> Phase:
+        """The phase of a step, counted from 0; the last one from its end on."""
         for phase in self.phases:
             if step < phase.steps:
-                return phase.size
+                return phase
             step -= phase.steps
-        return self.phases[-1].size
+        return self.phases[-1]
+
+    def size_at(self, step: int) -> int:
+        """Side of the crops of a step."""
+        sizes = self.phase_at(step).sizes
+        return sizes[step % len(sizes)]
 
     def _require(self, name: str, minimum: int) -> None:
         value = getattr(self, name)

@@ -346,6 +346,11 @@ def test_the_schedule() -> None:
     assert [settings.size_at(step) for step in (0, 59, 60, 109, 200)] == [32, 32, 64, 64, 64]
 
 
+def test_sizes_take_turns() -> None:
+    settings = replace(SETTINGS, phases=(Phase(64, 5, (96,)), Phase(32, 2)))
+    assert [settings.size_at(step) for step in range(8)] == [64, 96, 64, 96, 64, 32, 32, 32]
+
+
 def test_the_shipped_config_and_its_overrides() -> None:
     settings = read_clip_settings(CONFIG, ("batch_size=64", "phases=[{size: 96, steps: 5}]"))
     assert (settings.batch_size, settings.phases, settings.model) == (64, (Phase(96, 5),), "demo")
