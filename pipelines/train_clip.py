@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     import torch
 
-    from streamseg.training.contrastive import train_clip
-    from streamseg.training.contrastive_settings import read_clip_settings
+    from streamseg.training.clip.settings import read_clip_settings
+    from streamseg.training.clip.trainer import train_clip
 
     settings = read_clip_settings(options.config, tuple(options.overrides))
     if options.threads is not None:

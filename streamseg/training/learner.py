@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..fcclip.criterion import Criterion
 from ..fcclip.model import FCCLIP
-from .batches import Batch
+from .data.batches import Batch
 from .network import TextClassifiers, TrainingNetwork
 from .optimizer import build_optimizer, clip_gradients, learning_rate, set_learning_rate
 from .settings import TrainSettings

@@ -18,16 +18,16 @@ from ..errors import ConfigError, TrainingError
 from ..fcclip.model import FCCLIP
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
-from .batches import Batch, BatchSource, Example
 from .checkpoint import Checkpoints, export_weights, refuse_other_settings, write_atomically
+from .data.batches import Batch, BatchSource, Example
+from .data.loading import load_batches
+from .data.sources import build_source
 from .interrupt import Interrupt
 from .learner import Learner
-from .loading import load_batches
 from .monitor import Monitor
 from .network import TextClassifiers
 from .pictures import render_examples
 from .settings import RANDOM_CLIP, TrainSettings
-from .sources import build_source
 from .start import build_model, choose_autocast, choose_device, clip_fingerprint, head_state, text_embeddings
 from .window import Health, Window
 from .workers import WorkerGroup

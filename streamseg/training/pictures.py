@@ -12,7 +12,7 @@ from ..panoptic import panoptic_from_queries
 from ..segmenter import Segmenter
 from ..sinks.render import draw_overlay
 from ..vocabulary import Vocabulary
-from .batches import Batch
+from .data.batches import Batch
 from .network import normalize
 
 __all__ = ["render_examples"]

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..fcclip.criterion import CriterionSettings
 from ..fcclip.spec import DEFAULT_MODEL, get_spec
-from .augment import LargeScaleJitter
-from .folder_source import BadData
+from .data.folder_source import BadData
+from .data.jitter import LargeScaleJitter
 from .parsing import apply_overrides, flatten, from_mapping, read_yaml, to_plain
 
 __all__ = [

@@ -14,7 +14,7 @@ import yaml
 from streamseg.fcclip import spec as specs
 from streamseg.fcclip.criterion import CriterionSettings
 from streamseg.fcclip.targets import Targets
-from streamseg.training.batches import Batch, Example, collate
+from streamseg.training.data.batches import Batch, Example, collate
 from streamseg.training.settings import OptimizerSettings, TrainSettings, WorldData
 from streamseg.vocabulary import Vocabulary
 from tests.small_models import SMALL_CONVNEXT

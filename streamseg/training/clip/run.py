@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import TrainingError
-from ..world.crops import crop_batch
-from .contrastive_settings import ClipSettings
+from ...errors import TrainingError
+from ...world.crops import crop_batch
+from .settings import ClipSettings
 
 __all__ = ["CropBatch", "CropSource", "RunLog", "crops_ahead"]
 

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from streamseg.errors import ConfigError, DecodeError, SourceError
-from streamseg.training.coco import CocoPanoptic
-from streamseg.training.panoptic_folder import read_panoptic_png, targets_from_ids
-from streamseg.training.panoptic_json import CROWD
+from streamseg.training.data.coco import CocoPanoptic
+from streamseg.training.data.panoptic_folder import read_panoptic_png, targets_from_ids
+from streamseg.training.data.panoptic_json import CROWD
 from streamseg.vocabulary import Category, Vocabulary
 from tests.training.annotated_folders import CAR, PERSON, SKY, Scene, edit_json, save_ids, segment, write_coco
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from streamseg.errors import ConfigError, SourceError
-from streamseg.training.panoptic_folder import targets_from_ids
-from streamseg.training.vipseg import VipSeg
+from streamseg.training.data.panoptic_folder import targets_from_ids
+from streamseg.training.data.vipseg import VipSeg
 from streamseg.vocabulary import Category, Vocabulary
 from tests.training.annotated_folders import Scene, edit_json, save_ids, segment
 

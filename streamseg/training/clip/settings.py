@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ConfigError
-from ..fcclip.spec import get_spec
-from .parsing import apply_overrides, from_mapping, read_yaml
+from ...errors import ConfigError
+from ...fcclip.spec import get_spec
+from ..parsing import apply_overrides, from_mapping, read_yaml
 
 __all__ = ["ClipSettings", "Phase", "read_clip_settings"]
 

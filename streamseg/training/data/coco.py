@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import SourceError
-from ..vocabulary import TRAINING_VOCABULARY, Vocabulary
+from ...errors import SourceError
+from ...vocabulary import TRAINING_VOCABULARY, Vocabulary
 from .panoptic_folder import PanopticFolder
 from .panoptic_json import Entry, bad_entry, read_document, read_segments, require_same_kinds, take
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..world.captions import Meaning, meaning
+from ...world.captions import Meaning, meaning
 
 __all__ = ["Pairs", "contrastive_loss", "pair_up"]
 

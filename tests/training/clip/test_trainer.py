@@ -20,20 +20,20 @@ from streamseg.fcclip.backbone import ConvNextBackbone
 from streamseg.fcclip.checkpoint import read_state_dict
 from streamseg.fcclip.model import build_fcclip
 from streamseg.fcclip.weights import load_weights
-from streamseg.training import contrastive
-from streamseg.training.caption_words import CaptionWords
-from streamseg.training.contrastive import CHECKPOINT_NAME, CLIP_NAME, ContrastiveTrainer, learning_rate_at, train_clip
-from streamseg.training.contrastive_loss import contrastive_loss, pair_up
-from streamseg.training.contrastive_run import CropBatch, crops_ahead
-from streamseg.training.contrastive_settings import ClipSettings, Phase, read_clip_settings
-from streamseg.training.crop_augment import augment_crops
-from streamseg.training.mosaic import encode_mosaic
+from streamseg.training.clip import trainer
+from streamseg.training.clip.augment import augment_crops
+from streamseg.training.clip.caption_words import CaptionWords
+from streamseg.training.clip.loss import contrastive_loss, pair_up
+from streamseg.training.clip.mosaic import encode_mosaic
+from streamseg.training.clip.run import CropBatch, crops_ahead
+from streamseg.training.clip.settings import ClipSettings, Phase, read_clip_settings
+from streamseg.training.clip.trainer import CHECKPOINT_NAME, CLIP_NAME, ContrastiveTrainer, learning_rate_at, train_clip
 from streamseg.world.captions import caption
 from streamseg.world.crops import crop_batch
 from streamseg.world.names import COLORS, SHAPES, STUFF, Composition
 from streamseg.world.seeds import generator
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "train_demo_clip.yaml"
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "train_demo_clip.yaml"
 PAINT = {"red": (220, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 220), "white": (240, 240, 240)}
 SETTINGS = ClipSettings(
     phases=(Phase(32, 6),),
@@ -313,7 +313,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pyte
     def broken(*_: Any) -> Any:
         return torch.tensor(float("nan"), requires_grad=True), torch.tensor(0.0)
 
-    monkeypatch.setattr(contrastive, "contrastive_loss", broken)
+    monkeypatch.setattr(trainer, "contrastive_loss", broken)
     with pytest.raises(TrainingError, match="the loss is nan at step 2: lower learning_rate"):
         train_clip(SETTINGS, tmp_path, crops=painted, say=lambda _: None)
 

@@ -18,20 +18,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import ConfigError, TrainingError
-from ..fcclip.backbone import build_clip
-from ..fcclip.checkpoint import write_checkpoint, write_safetensors
-from ..fcclip.prompt_tree import encode_trimmed
-from ..fcclip.spec import get_spec
-from ..fcclip.text import build_text_encoder
+from ...errors import ConfigError, TrainingError
+from ...fcclip.backbone import build_clip
+from ...fcclip.checkpoint import write_checkpoint, write_safetensors
+from ...fcclip.prompt_tree import encode_trimmed
+from ...fcclip.spec import get_spec
+from ...fcclip.text import build_text_encoder
+from ..interrupt import Interrupt
+from ..parsing import to_plain
+from .augment import augment_crops
 from .caption_words import CaptionWords
-from .contrastive_loss import contrastive_loss, pair_up
-from .contrastive_run import CropSource, RunLog, crops_ahead
-from .contrastive_settings import ClipSettings
-from .crop_augment import augment_crops
-from .interrupt import Interrupt
+from .loss import contrastive_loss, pair_up
 from .mosaic import encode_mosaic
-from .parsing import to_plain
+from .run import CropSource, RunLog, crops_ahead
+from .settings import ClipSettings
 from .zero_shot import labelled_crops, zero_shot_accuracy
 
 __all__ = ["CHECKPOINT_NAME", "CLIP_NAME", "ContrastiveTrainer", "learning_rate_at", "train_clip"]

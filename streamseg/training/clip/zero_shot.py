@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..fcclip.spec import ModelSpec
-from ..fcclip.text import VILD_TEMPLATES, build_text_encoder
-from ..world.crops import render_crop
-from ..world.names import COLORS, PATTERNS, SHAPES, STUFF, Composition, compositions, exposure
-from ..world.seeds import generator
+from ...fcclip.spec import ModelSpec
+from ...fcclip.text import VILD_TEMPLATES, build_text_encoder
+from ...world.crops import render_crop
+from ...world.names import COLORS, PATTERNS, SHAPES, STUFF, Composition, compositions, exposure
+from ...world.seeds import generator
 
 __all__ = ["LabelledCrops", "labelled_crops", "zero_shot_accuracy"]
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import ConfigError, SourceError
-from ..vocabulary import Vocabulary
-from .augment import LargeScaleJitter
+from ...errors import ConfigError, SourceError
+from ...vocabulary import Vocabulary
 from .batches import Batch, Example, collate
+from .jitter import LargeScaleJitter
 from .panoptic_folder import AnnotatedPicture, PanopticFolder, targets_from_ids
 
 __all__ = ["BadData", "FolderSource", "epoch_order"]

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
-from ..fcclip.targets import Targets
-from ..vocabulary import Vocabulary
-from ..world.device import render_batch
-from ..world.dials import Dials
-from ..world.names import Composition, training_vocabularies
-from ..world.renderer import render
-from ..world.seeds import generator
-from ..world.snapshot import Camera, Snapshot, stuff_id
-from ..world.stills import random_still
+from ...errors import ConfigError
+from ...fcclip.targets import Targets
+from ...vocabulary import Vocabulary
+from ...world.device import render_batch
+from ...world.dials import Dials
+from ...world.names import Composition, training_vocabularies
+from ...world.renderer import render
+from ...world.seeds import generator
+from ...world.snapshot import Camera, Snapshot, stuff_id
+from ...world.stills import random_still
 from .batches import Batch
 
 __all__ = ["WorldSource"]

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from streamseg.errors import SourceError
-from streamseg.training.augment import LargeScaleJitter
-from streamseg.training.folder_source import FolderSource
+from streamseg.training.data.folder_source import FolderSource
+from streamseg.training.data.jitter import LargeScaleJitter
+from streamseg.training.data.sources import build_source
 from streamseg.training.settings import CocoData, DataSettings, TrainSettings, VipsegData, WorldData
-from streamseg.training.sources import build_source
 from tests.training.annotated_folders import PERSON, SKY, Scene, save_ids, segment, write_coco
 
 JITTER = LargeScaleJitter(size=64)

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from streamseg.errors import ConfigError, DecodeError, SourceError
-from streamseg.training.augment import PADDING, LargeScaleJitter
-from streamseg.training.batches import Batch, BatchSource
-from streamseg.training.coco import CocoPanoptic
-from streamseg.training.folder_source import FolderSource, epoch_order
+from streamseg.training.data.batches import Batch, BatchSource
+from streamseg.training.data.coco import CocoPanoptic
+from streamseg.training.data.folder_source import FolderSource, epoch_order
+from streamseg.training.data.jitter import PADDING, LargeScaleJitter
 from tests.training.annotated_folders import SKY, Scene, segment, write_coco
 
 JITTER = LargeScaleJitter(size=64)

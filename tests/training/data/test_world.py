@@ -6,9 +6,9 @@ import torch
 
 from streamseg.errors import ConfigError
 from streamseg.fcclip.targets import Targets
-from streamseg.training import world_data
-from streamseg.training.batches import Batch
-from streamseg.training.world_data import MIN_AREA, WorldSource
+from streamseg.training.data import world
+from streamseg.training.data.batches import Batch
+from streamseg.training.data.world import MIN_AREA, WorldSource
 from streamseg.world.names import UNSEEN_SHAPES, exposure, pair_exposure, training_vocabularies
 from streamseg.world.renderer import RenderedWorld, render
 from streamseg.world.snapshot import Snapshot, WorldSegment
@@ -34,7 +34,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Snapshot, RenderedWor
         seen.append((snapshot, render(snapshot, size_hw)))
         return seen[-1][1]
 
-    monkeypatch.setattr(world_data, "render", recorded)
+    monkeypatch.setattr(world, "render", recorded)
     return seen
 
 

@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..fcclip.targets import Targets
-from ..vocabulary import Vocabulary
+from ...fcclip.targets import Targets
+from ...vocabulary import Vocabulary
 
 __all__ = ["Batch", "BatchSource", "Example", "collate"]
 

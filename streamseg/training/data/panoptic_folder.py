@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import DecodeError, SourceError
-from ..fcclip.targets import Targets
-from ..sources.images import read_image
-from ..vocabulary import Vocabulary
+from ...errors import DecodeError, SourceError
+from ...fcclip.targets import Targets
+from ...sources.images import read_image
+from ...vocabulary import Vocabulary
 from .panoptic_json import CROWD, Entry
 
 __all__ = ["AnnotatedPicture", "PanopticFolder", "read_panoptic_png", "targets_from_ids"]

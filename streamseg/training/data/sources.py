@@ -1,13 +1,13 @@
 """From settings to training data."""
 
-from ..vocabulary import Vocabulary
+from ...vocabulary import Vocabulary
+from ..settings import CocoData, TrainSettings, VipsegData, WorldData
 from .batches import BatchSource
 from .coco import CocoPanoptic
 from .folder_source import FolderSource
 from .panoptic_folder import PanopticFolder
-from .settings import CocoData, TrainSettings, VipsegData, WorldData
 from .vipseg import VipSeg
-from .world_data import WorldSource
+from .world import WorldSource
 
 __all__ = ["build_source"]
 

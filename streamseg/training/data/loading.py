@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..fcclip.targets import Targets
+from ...fcclip.targets import Targets
 from .batches import Batch, BatchSource
 
 __all__ = ["load_batches"]

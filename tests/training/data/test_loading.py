@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from streamseg.training.batches import Batch
-from streamseg.training.loading import load_batches
+from streamseg.training.data.batches import Batch
+from streamseg.training.data.loading import load_batches
 from tests.training.small_runs import PaintedSource
 
 CPU = torch.device("cpu")

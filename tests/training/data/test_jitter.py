@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 
 from streamseg.errors import ConfigError
-from streamseg.training.augment import PADDING, LargeScaleJitter, Placement
+from streamseg.training.data.jitter import PADDING, LargeScaleJitter, Placement
 
 
 def placements(jitter: LargeScaleJitter, size_hw: tuple[int, int], count: int = 200) -> list[Placement]:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError, SourceError
-from ..vocabulary import Category, Vocabulary
+from ...errors import ConfigError, SourceError
+from ...vocabulary import Category, Vocabulary
 
 __all__ = [
     "CROWD",

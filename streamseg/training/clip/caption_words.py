@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..world.captions import meaning
-from ..world.names import COLORS, PATTERNS, SHAPES, STUFF
+from ...world.captions import meaning
+from ...world.names import COLORS, PATTERNS, SHAPES, STUFF
 
 __all__ = ["CaptionWords"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 __all__ = ["PADDING", "LargeScaleJitter", "Placement"]
 
