@@ -1,7 +1,7 @@
 """Small pictures with captions, for the CLIP's pre-training: one thing on some ground, or nothing but ground.
 
 In a batch of everything, colour and ground tell nearly all captions apart, and a contrastive loss is content with that.
-So many batches have a theme: their things share colour and pattern, and differ in shape alone, or the other way round.
+So half of the batches have a theme: their things share colour, or shape, or both, and differ in the rest alone.
 """
 
 import math
@@ -24,7 +24,13 @@ __all__ = ["Crop", "crop_batch", "render_crop"]
 
 STUFF_SHARE = 0.12  # of the crops show no thing at all
 INTRUDER_SHARE = 0.3  # of the crops with a thing show part of another one at the rim
-ALIKE_SHARE, SHAPE_SHARE = 0.35, 0.1  # of the batches have things of one colour and pattern, or of one shape
+# What the things of a batch share, by the cumulated share of the batches; those beyond the last are of all kinds.
+THEMES: tuple[tuple[float, tuple[str, ...]], ...] = (
+    (0.15, ("color",)),
+    (0.25, ("color", "pattern")),
+    (0.35, ("shape",)),
+    (0.5, ("shape", "color")),
+)
 DIALS = Dials.from_difficulty(0.7)
 
 Crop = tuple[NDArray[np.uint8], Composition | None, str]
@@ -75,13 +81,10 @@ def render_crop(rng: np.random.Generator, size: int, kinds: Sequence[Composition
 
 
 def _theme(rng: np.random.Generator, kinds: tuple[Composition, ...]) -> Sequence[Composition]:
-    """What the things of one batch are drawn from."""
+    """What the things of one batch are drawn from: all, or those that share something with an example."""
     example, choice = _any(rng, kinds), rng.random()
-    if choice < ALIKE_SHARE:
-        return [kind for kind in kinds if (kind.color, kind.pattern) == (example.color, example.pattern)]
-    if choice < ALIKE_SHARE + SHAPE_SHARE:
-        return [kind for kind in kinds if kind.shape == example.shape]
-    return kinds
+    shared = next((parts for share, parts in THEMES if choice < share), ())
+    return [kind for kind in kinds if all(getattr(kind, part) == getattr(example, part) for part in shared)]
 
 
 def _any(rng: np.random.Generator, kinds: Sequence[Composition]) -> Composition:

@@ -1,0 +1,11 @@
+"""The `streamseg` command.
+
+Errors are one line on stderr: 2 for a wrong use, 1 for a run that failed, 130 for Ctrl-C. Nothing heavy is imported
+before a command needs it, so `--help` is quick.
+"""
+
+from . import about, segment, world  # noqa: F401  each adds its commands
+from .app import main
+from .options import choose_vocabulary
+
+__all__ = ["choose_vocabulary", "main"]
