@@ -463,11 +463,11 @@ def test_the_default_size_is_the_models_and_can_be_chosen() -> None:
 
 def test_the_untrained_demo_works_without_weights() -> None:
     segmenter = Segmenter.load("demo-untrained", device="cpu", text_cache=False, progress=False)
-    assert (segmenter.precision, segmenter.short_side, segmenter.min_objectness) == ("fp32", 256, 0.15)
+    assert (segmenter.precision, segmenter.short_side, segmenter.min_objectness) == ("fp32", 192, 0.15)
     assert segmenter.training_vocabulary == segmenter.objectness_vocabulary == Vocabulary.load("world-training")
     segmenter.objectness_vocabulary = STREET  # the training vocabulary's 300 categories take seconds to encode
     [queries] = segmenter.segment([picture(72, 128)], STREET)
-    assert queries.geometry.resized_hw == (252, 448)
+    assert queries.geometry.resized_hw == (189, 336)
     assert panoptic_from_queries(queries).ids.shape == (72, 128)
 
 

@@ -30,6 +30,7 @@ from .word_rows import unpack_word_rows
 __all__ = [
     "LoadReport",
     "identify_model",
+    "load_clip",
     "load_weights",
     "official_key",
     "read_state_dict",
@@ -135,6 +136,20 @@ def load_weights(
     _copy(part, targets)
     _copy(clip_part, targets)
     return LoadReport(part.path, clip_part.path, len(targets), part.dropped + clip_part.dropped)
+
+
+def load_clip(
+    model: nn.Module, clip: Path | str | None = None, *, offline: bool | None = None, progress: bool = True
+) -> LoadReport:
+    """Fill the CLIP of `model` alone; arguments and errors as of `load_weights`."""
+    spec: ModelSpec = model.spec  # type: ignore[assignment]
+    targets = {key: value for key, value in model.state_dict().items() if key.startswith(CLIP_PREFIX)}
+    targets = {key: value for key, value in targets.items() if not key.endswith(".attn_mask")}
+    clip_path = Path(clip) if clip is not None else _fetch_clip(spec, offline, progress)
+    part = _read_clip_part(clip_path, len(targets[TOKEN_TABLE]))
+    _check(spec, part, targets)
+    _copy(part, targets)
+    return LoadReport(part.path, part.path, len(targets), part.dropped)
 
 
 def to_our_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -99,7 +99,7 @@ class Trainer:
         state = self._state_to_resume(resume)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        self.source = build_source(settings) if source is None else source
+        self.source = build_source(settings, self.device) if source is None else source
         self.learner, self.clip = self._build()
         self.window, self.health = Window(), Health()
         self.done, self.rate = 0, 0.0

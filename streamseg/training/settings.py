@@ -86,6 +86,7 @@ class WorldData:
         height_pixels: pixels in which a scene of height 1 is seen at scale 1; what inference will use.
         scale: smallest and largest of the scale jitter.
         difficulty: smallest and largest, one for each picture.
+        render_on: "cpu", or "device": where the model is, which pays on a GPU.
         color_share: share of the batches that are labelled with colour and shape, not with the shape alone.
     """
 
@@ -95,6 +96,7 @@ class WorldData:
     scale: tuple[float, float] = (0.7, 1.4)
     difficulty: tuple[float, float] = (0.0, 0.8)
     color_share: float = 0.5
+    render_on: Literal["cpu", "device"] = "cpu"
 
 
 DataSettings = CocoData | VipsegData | WorldData

@@ -1,10 +1,6 @@
 """Where a run starts: the frozen CLIP, the mask generator on it, and the text encoder."""
 
-import tempfile
-from pathlib import Path
-
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import ConfigError
@@ -13,7 +9,7 @@ from ..fcclip.spec import ModelSpec, get_spec
 from ..fcclip.text import TextEmbeddings, build_text_encoder
 from ..fcclip.text_cache import EmbeddingCache
 from ..fcclip.text_progress import TextProgress
-from ..fcclip.weights import load_weights, weights_fingerprint
+from ..fcclip.weights import load_clip, load_weights, weights_fingerprint
 from .initialize import initialize_head
 from .settings import RANDOM_CLIP, Precision, TrainSettings
 
@@ -39,7 +35,7 @@ def build_model(settings: TrainSettings, *, progress: bool = True) -> FCCLIP:
         load_weights(model, settings.init, clip=settings.clip, progress=progress)
     else:
         initialize_head(model, settings.seed)
-        _load_clip(model, settings.clip, progress)
+        load_clip(model, settings.clip, progress=progress)
     return model
 
 
@@ -99,11 +95,3 @@ def _random_model(spec: ModelSpec, seed: int) -> FCCLIP:
         model = build_fcclip(spec)
     initialize_head(model, seed)
     return model
-
-
-def _load_clip(model: FCCLIP, clip: str | None, progress: bool) -> None:
-    """Fill CLIP alone. The drawn head goes through a file, so that one loader checks every name and shape."""
-    with tempfile.TemporaryDirectory() as folder:
-        head = Path(folder) / "head.safetensors"
-        save_file({key: value.contiguous() for key, value in head_state(model).items()}, head)
-        load_weights(model, head, clip=clip, progress=progress)

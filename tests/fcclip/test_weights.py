@@ -23,6 +23,7 @@ from streamseg.fcclip.spec import MODEL_SPECS, get_spec
 from streamseg.fcclip.weights import (
     LoadReport,
     identify_model,
+    load_clip,
     load_weights,
     official_key,
     read_state_dict,
@@ -364,6 +365,19 @@ def test_head_only_files_take_clip_from_a_file(
     report = load_weights(target, tmp_path / "head.safetensors", clip=tmp_path / "clip.bin")
     assert (report.path, report.clip_path) == (tmp_path / "head.safetensors", tmp_path / "clip.bin")
     assert_same(source, target)
+
+
+def test_clip_alone_leaves_the_head_as_it_is(source: StandIn, tmp_path: Path) -> None:
+    torch.save(clip_alone(source), tmp_path / "clip.bin")
+    target, before = StandIn(), StandIn()
+    before.load_state_dict(target.state_dict())
+    load_clip(target, tmp_path / "clip.bin")
+    for key, value in target.state_dict().items():
+        expected = source if key.startswith("backbone.") else before
+        assert torch.equal(value, expected.state_dict()[key]), key
+    torch.save({"visual.odd": torch.ones(1)}, tmp_path / "odd.bin")
+    with pytest.raises(WeightsError, match="visual.odd"):
+        load_clip(target, tmp_path / "odd.bin")
 
 
 def test_head_only_files_fetch_clip_otherwise(source: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

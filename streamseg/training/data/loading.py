@@ -59,7 +59,7 @@ def _in_background(
     def work() -> None:
         try:
             for batch in _inline(source, positions, steps):
-                offer(_pinned(batch) if device.type == "cuda" else batch)
+                offer(_pinned(batch) if device.type == "cuda" and batch.images.device.type == "cpu" else batch)
                 if unwanted.is_set():
                     return
         except BaseException as error:  # handed over: it belongs to whoever waits for the batch

@@ -1,5 +1,7 @@
 """From settings to training data."""
 
+import torch
+
 from ...vocabulary import Vocabulary
 from ..settings import CocoData, TrainSettings, VipsegData, WorldData
 from .batches import BatchSource
@@ -12,8 +14,12 @@ from .world import WorldSource
 __all__ = ["build_source"]
 
 
-def build_source(settings: TrainSettings) -> BatchSource:
+def build_source(settings: TrainSettings, device: torch.device | None = None) -> BatchSource:
     """The data of a run.
+
+    Args:
+        settings: of the run.
+        device: where the model is; scenes may be rendered there.
 
     Raises:
         SourceError: a file or folder is missing, or its content is bad.
@@ -21,7 +27,7 @@ def build_source(settings: TrainSettings) -> BatchSource:
     """
     data = settings.data
     if isinstance(data, WorldData):
-        return _world(data, settings.seed)
+        return _world(data, settings.seed, device if data.render_on == "device" else None)
     return FolderSource(
         _folder(data),
         batch_size=settings.batch_size,
@@ -44,7 +50,7 @@ def _folder(data: CocoData | VipsegData) -> PanopticFolder:
     )
 
 
-def _world(data: WorldData, seed: int) -> WorldSource:
+def _world(data: WorldData, seed: int, device: torch.device | None) -> WorldSource:
     return WorldSource(
         seed=seed,
         sizes_hw=data.sizes_hw,
@@ -52,4 +58,5 @@ def _world(data: WorldData, seed: int) -> WorldSource:
         scale=data.scale,
         difficulty=data.difficulty,
         color_share=data.color_share,
+        device=device,
     )
