@@ -376,7 +376,7 @@ def test_clip_alone_leaves_the_head_as_it_is(source: StandIn, tmp_path: Path) ->
         expected = source if key.startswith("backbone.") else before
         assert torch.equal(value, expected.state_dict()[key]), key
     torch.save({"visual.odd": torch.ones(1)}, tmp_path / "odd.bin")
-    with pytest.raises(WeightsError, match="visual.odd"):
+    with pytest.raises(WeightsError, match=r"visual\.odd"):
         load_clip(target, tmp_path / "odd.bin")
 
 
