@@ -18,17 +18,23 @@ from ..fcclip.pixel_decoder import PixelDecoder
 
 __all__ = ["initialize_head"]
 
-INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
-
 
 @torch.no_grad()
-def initialize_head(model: FCCLIP, seed: int) -> None:
-    """Draw the weights of everything but CLIP; the same seed gives the same weights, whatever was drawn before."""
+def initialize_head(model: FCCLIP, seed: int, temperature: float = 0.07) -> None:
+    """Draw the weights of everything but CLIP; the same seed gives the same weights, whatever was drawn before.
+
+    Args:
+        model: whose mask generator is drawn.
+        seed: of the weights.
+        temperature: of the trained classifier; its logit scale starts at the inverse (published 0.07).
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in _head_modules(model):
         _torch_default(module, generator)
     _initialize_pixel_decoder(model.pixel_decoder, generator)
     _initialize_mask_decoder(model.mask_decoder, generator)
+    with torch.no_grad():
+        model.mask_decoder.logit_scale.fill_(math.log(1 / temperature))
 
 
 def _head_modules(model: FCCLIP) -> Iterator[nn.Module]:
@@ -96,7 +102,6 @@ def _initialize_mask_decoder(decoder: MaskDecoder, generator: torch.Generator) -
     for name, parameter in decoder.named_parameters():
         if name.endswith(("in_proj_bias", "out_proj.bias")):
             nn.init.zeros_(parameter)
-    decoder.logit_scale.fill_(INITIAL_LOGIT_SCALE)
 
 
 def _xavier(module: nn.Module, generator: torch.Generator) -> None:

@@ -151,6 +151,8 @@ class TrainSettings:
         model: one of `streamseg models`.
         clip: file with CLIP's weights; null fetches open_clip's published ones; "random" is for trying the machinery.
         init: file with a mask generator to start from; null draws it at random, as published.
+        temperature: of the trained classifier at the start, which learns its own; less where runs are short and texts
+            alike. Published 0.07.
         output: folder for checkpoints, weights, metrics and pictures.
         seed: every random choice follows from it.
         steps: optimizer steps in all.
@@ -176,6 +178,7 @@ class TrainSettings:
     model: str = DEFAULT_MODEL
     clip: str | None = None
     init: str | None = None
+    temperature: float = 0.07
     output: str = "runs/train"
     seed: int = 0
     steps: int = 368_750
@@ -204,6 +207,7 @@ class TrainSettings:
         for name in ("seed", "prefetch", "validate_every", "pictures", "max_overflows"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
+        _require(0.01 <= self.temperature <= 1, "temperature", self.temperature, "a number from 0.01 to 1")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number from 0 to below 1")
 
     def to_dict(self) -> dict[str, Any]:

@@ -29,12 +29,12 @@ def build_model(settings: TrainSettings, *, progress: bool = True) -> FCCLIP:
     if settings.clip == RANDOM_CLIP:
         if settings.init is not None:
             raise ConfigError(f"init is {settings.init!r} with clip random: expected the CLIP that it learned on")
-        return _random_model(spec, settings.seed)
+        return _random_model(spec, settings.seed, settings.temperature)
     model = build_fcclip(spec, initialize=False)
     if settings.init is not None:
         load_weights(model, settings.init, clip=settings.clip, progress=progress)
     else:
-        initialize_head(model, settings.seed)
+        initialize_head(model, settings.seed, settings.temperature)
         load_clip(model, settings.clip, progress=progress)
     return model
 
@@ -89,9 +89,9 @@ def choose_autocast(precision: Precision, device: torch.device) -> torch.dtype |
     return {"auto": None, "fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def _random_model(spec: ModelSpec, seed: int) -> FCCLIP:
+def _random_model(spec: ModelSpec, seed: int, temperature: float) -> FCCLIP:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_fcclip(spec)
-    initialize_head(model, seed)
+    initialize_head(model, seed, temperature)
     return model
