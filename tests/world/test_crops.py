@@ -7,13 +7,15 @@ import pytest
 
 from streamseg.world import crops
 from streamseg.world.captions import meaning
-from streamseg.world.crops import ALIKE_SHARE, SHAPE_SHARE, STUFF_SHARE, crop_batch, render_crop
+from streamseg.world.crops import STUFF_SHARE, THEMES, crop_batch, render_crop
 from streamseg.world.names import STUFF, Pool, exposure, pool
 from streamseg.world.renderer import RenderedWorld, render
 from streamseg.world.seeds import generator
 from streamseg.world.snapshot import Snapshot
 
 SIZE = 32
+
+PARTS = ("shape", "color", "pattern")
 
 
 @pytest.fixture
@@ -100,20 +102,15 @@ def test_some_crops_show_ground_alone() -> None:
 
 
 def test_batches_have_themes(painted: list[tuple[Snapshot, RenderedWorld]]) -> None:
-    counts: Counter[str] = Counter()
-    for step in range(60):
+    counts: Counter[frozenset[str]] = Counter()
+    batches = 120
+    for step in range(batches):
         painted.clear()
-        crop_batch(8, step, 6, SIZE)
+        crop_batch(8, step, 8, SIZE)
         kinds = {sprite.composition for snapshot, _ in painted for sprite in snapshot.sprites}
-        if len(kinds) < 2:
-            continue
-        if len({(kind.color, kind.pattern) for kind in kinds}) == 1:
-            counts["alike"] += 1
-        elif len({kind.shape for kind in kinds}) == 1:
-            counts["shape"] += 1
-        else:
-            counts["mixed"] += 1
-    total = sum(counts.values())
-    assert counts["alike"] / total == pytest.approx(ALIKE_SHARE, abs=0.17)
-    assert counts["shape"] / total == pytest.approx(SHAPE_SHARE, abs=0.12)
-    assert counts["mixed"] > 5
+        counts[frozenset(part for part in PARTS if len({getattr(kind, part) for kind in kinds}) == 1)] += 1
+    before = 0.0
+    for share, parts in THEMES:
+        assert counts[frozenset(parts)] / batches == pytest.approx(share - before, abs=0.09), parts
+        before = share
+    assert counts[frozenset()] / batches == pytest.approx(1 - before, abs=0.12)
