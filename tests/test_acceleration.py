@@ -53,7 +53,7 @@ def test_bfloat16_agrees_on_the_untrained_demo() -> None:
     assert optimize(segmenter, dtype="bf16") is segmenter
     assert type(segmenter) is Segmenter
     assert segmenter.precision == "bf16"
-    assert repr(segmenter) == "Segmenter('demo-untrained', bf16 on cpu, short side 256)"
+    assert repr(segmenter) == "Segmenter('demo-untrained', bf16 on cpu, short side 192)"
     rounded = segment(segmenter)
     for name in ("mask_logits", "query_embedding", "in_vocabulary_embedding"):
         found = cosines(getattr(rounded, name), getattr(exact, name))
