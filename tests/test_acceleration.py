@@ -15,6 +15,7 @@ from streamseg.panoptic import panoptic_from_queries
 from streamseg.queries import Queries
 from streamseg.segmenter import Segmenter
 from streamseg.vocabulary import Vocabulary
+from streamseg.world.stills import render_still
 from tests.small_models import SMALL_CONVNEXT, SMALL_RESNET, picture, small_model, small_segmenter
 
 STREET = Vocabulary.parse("car,automobile; person; road:stuff; sky:stuff; building:stuff")
@@ -46,25 +47,29 @@ def assert_close(ours: Queries, theirs: Queries, tolerance: float) -> None:
         assert np.percentile(difference, 95) <= tolerance * max(1.0, scale), name
 
 
-def test_bfloat16_agrees_on_the_untrained_demo() -> None:
-    """19 queries in 20 keep a cosine of 0.99 to float32, and CLIP's view of a mask that is not empty keeps 0.97."""
-    exact = segment(demo())
-    segmenter = demo()
+def test_bfloat16_agrees_on_the_demo() -> None:
+    """On a picture of its world, 19 of 20 queries keep a cosine of 0.995 to float32, and nearly all pixels their id."""
+    words = Vocabulary.load("world")
+    segmenter = Segmenter.load("demo", device="cpu", precision="fp32", min_objectness=0.0, text_cache=False)
+    segmenter.objectness_vocabulary = words
+    scene = render_still(1_500_000_000).rgb
+    [exact] = segmenter.segment([scene], words)
     assert optimize(segmenter, dtype="bf16") is segmenter
     assert type(segmenter) is Segmenter
     assert segmenter.precision == "bf16"
-    assert repr(segmenter) == "Segmenter('demo-untrained', bf16 on cpu, short side 192)"
-    rounded = segment(segmenter)
+    assert repr(segmenter) == "Segmenter('demo', bf16 on cpu, short side 192)"
+    [rounded] = segmenter.segment([scene], words)
     for name in ("mask_logits", "query_embedding", "in_vocabulary_embedding"):
         found = cosines(getattr(rounded, name), getattr(exact, name))
-        assert float(found.quantile(0.05)) > 0.99, (name, found)
+        assert float(found.quantile(0.05)) > 0.995, (name, found)
     seen = exact.clip_valid & rounded.clip_valid
-    assert seen.sum() > 0.8 * len(seen)
     found = cosines(rounded.out_of_vocabulary_embedding, exact.out_of_vocabulary_embedding)[seen]
-    assert float(found.quantile(0.05)) > 0.97, found
+    assert float(found.quantile(0.05)) > 0.995, found
     assert {rounded.mask_logits.dtype, rounded.class_log_scores.dtype, rounded.query_embedding.dtype} == {torch.float32}
     assert not torch.equal(rounded.mask_logits, exact.mask_logits)
-    assert panoptic_from_queries(rounded).ids.shape == (96, 160)
+    maps = [panoptic_from_queries(queries).ids for queries in (exact, rounded)]
+    assert maps[0].any()
+    assert np.mean(maps[0] == maps[1]) > 0.99
 
 
 @FAMILIES
