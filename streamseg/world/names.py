@@ -1,7 +1,7 @@
 """What there is in the world, and what it is called.
 
 Everything has a compositional name: colour, pattern, shape ("red striped car"). Some shapes, and some pairs of shape
-and colour, are kept out of the mask generator's training, so that open-vocabulary recognition can be measured; half of
+and colour, are kept out of the mask generator's training, so that open-vocabulary recognition can be measured; some of
 those are kept out of the CLIP's pre-training too, as in life, where a CLIP has read about most things, not about all.
 """
 
