@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     "vocabulary": 0,
     "config": 0,
     "metrics": 0,
+    "prompts": 0,
     "rle": 0,
     # stages
     "fcclip": 1,

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import VocabularyError
+from ..prompts import VILD_TEMPLATES
 from .prompt_tree import build_trees, encode_tree, takes_trees, text_tower
 from .spec import ModelSpec
 from .text_cache import EmbeddingCache
@@ -41,23 +42,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-VILD_TEMPLATES: tuple[str, ...] = (
-    "a photo of a {}.",
-    "This is a photo of a {}",
-    "There is a {} in the scene",
-    "There is the {} in the scene",
-    "a photo of a {} in the scene",
-    "a photo of a small {}.",
-    "a photo of a medium {}.",
-    "a photo of a large {}.",
-    "This is a photo of a small {}.",
-    "This is a photo of a medium {}.",
-    "This is a photo of a large {}.",
-    "There is a small {} in the scene.",
-    "There is a medium {} in the scene.",
-    "There is a large {} in the scene.",
-)
 
 FULL_LENGTH_BATCH = 32  # prompts of 77 tokens; larger batches are no faster on a CPU
 NAMES_PER_STEP = 16  # between two reports of progress

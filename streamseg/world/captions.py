@@ -12,27 +12,12 @@ from functools import cache
 
 import numpy as np
 
+from ..prompts import VILD_TEMPLATES
 from .names import COLORS, PATTERNS, SHAPES, STUFF, Composition, Named
 
 __all__ = ["CAPTION_TEMPLATES", "PROMPT_TEMPLATES", "Meaning", "caption", "every_text", "meaning"]
 
-# The prompts through which a trained model will be asked; a test holds them equal to those of the text encoder.
-PROMPT_TEMPLATES: tuple[str, ...] = (
-    "a photo of a {}.",
-    "This is a photo of a {}",
-    "There is a {} in the scene",
-    "There is the {} in the scene",
-    "a photo of a {} in the scene",
-    "a photo of a small {}.",
-    "a photo of a medium {}.",
-    "a photo of a large {}.",
-    "This is a photo of a small {}.",
-    "This is a photo of a medium {}.",
-    "This is a photo of a large {}.",
-    "There is a small {} in the scene.",
-    "There is a medium {} in the scene.",
-    "There is a large {} in the scene.",
-)
+PROMPT_TEMPLATES = VILD_TEMPLATES  # a trained model will be asked through these, so captions use them too
 
 # `{}` is a noun phrase, with its article where it needs one.
 CAPTION_TEMPLATES: tuple[str, ...] = (
