@@ -20,8 +20,10 @@ LAYERS: dict[str, int] = {
     "vocabulary": 0,
     "config": 0,
     "metrics": 0,
+    "parsing": 0,
     "prompts": 0,
     "rle": 0,
+    "tracks": 0,
     # stages
     "fcclip": 1,
     "preprocess": 1,
@@ -36,6 +38,7 @@ LAYERS: dict[str, int] = {
     "world": 1,
     # uses
     "pipeline": 2,
+    "runs": 2,
     "training": 2,
     "evaluation": 2,
     "benchmark": 2,
@@ -54,6 +57,7 @@ USES: dict[str, set[str]] = {
     "panoptic": {"competition", "fcclip", "queries"},
     "segmenter": {"fcclip", "preprocess", "queries"},
     "sources": {"world"},
+    "tracking": {"queries"},
 }
 
 # Where a third-party library may be imported: units, or single files.

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..fcclip.criterion import CriterionSettings
 from ..fcclip.spec import DEFAULT_MODEL, get_spec
+from ..parsing import apply_overrides, flatten, from_mapping, read_yaml, to_plain
 from .data.folder_source import BadData
 from .data.jitter import LargeScaleJitter
-from .parsing import apply_overrides, flatten, from_mapping, read_yaml, to_plain
 
 __all__ = [
     "CocoData",

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from streamseg.errors import ConfigError
+from streamseg.parsing import from_mapping
 from streamseg.training.data.jitter import LargeScaleJitter
-from streamseg.training.parsing import from_mapping
 from streamseg.training.settings import CocoData, TrainSettings, WorldData, differences, load_settings
 from tests.conftest import REPOSITORY
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ...errors import ConfigError
 from ...fcclip.spec import get_spec
-from ..parsing import apply_overrides, from_mapping, read_yaml
+from ...parsing import apply_overrides, from_mapping, read_yaml
 
 __all__ = ["ClipSettings", "Phase", "read_clip_settings"]
 

@@ -24,8 +24,8 @@ from ...fcclip.checkpoint import write_checkpoint, write_safetensors
 from ...fcclip.prompt_tree import encode_trimmed
 from ...fcclip.spec import get_spec
 from ...fcclip.text import build_text_encoder
+from ...parsing import to_plain
 from ..interrupt import Interrupt
-from ..parsing import to_plain
 from .augment import augment_crops
 from .caption_words import CaptionWords
 from .loss import contrastive_loss, pair_up

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from ..errors import ConfigError
+from .errors import ConfigError
 
 __all__ = ["apply_overrides", "flatten", "from_mapping", "read_yaml", "to_plain"]
 

@@ -1,0 +1,75 @@
+"""Where frames come from, and which of them are wanted."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["DecodeSettings", "LiveSettings", "SelectionSettings", "SourceSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One stream.
+
+    Attributes:
+        url: a file, folder, glob, camera index, URL, `world:...`, or `-` for standard input.
+        name: the stream's name in records and folders; made from the url where it is left out.
+        classes, vocabulary, background: words of this stream's own, as in the vocabulary section.
+    """
+
+    url: str
+    name: str | None = None
+    classes: str | None = None
+    vocabulary: str | None = None
+    background: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """Which frames are segmented. What is left out is counted, with its reason.
+
+    Attributes:
+        stride: every so many-th frame.
+        max_fps: at most so many a second of the stream's own time.
+        start_seconds, end_seconds: part of a recording, in its own time.
+        max_frames: stop after so many segmented frames.
+    """
+
+    stride: int = 1
+    max_fps: float | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    max_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How packets become frames.
+
+    Attributes:
+        threads: of the decoder; 0 leaves it to the codec library.
+        hardware: "auto" takes NVDEC where there is a CUDA device and the codec allows, "off" never.
+    """
+
+    threads: int = 0
+    hardware: Literal["auto", "off"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """How cameras and other endless inputs are held.
+
+    Attributes:
+        transport: of RTSP; UDP loses packets.
+        connect_timeout_seconds, read_timeout_seconds: without an answer for so long, a connection counts as lost.
+        watchdog_seconds: a reader without any sign of life for so long is given up from outside.
+        first_backoff_seconds, max_backoff_seconds: waits between attempts grow from one to the other, with jitter.
+        max_attempts: attempts in a row without a frame; None goes on for ever.
+    """
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    connect_timeout_seconds: float = 6.0
+    read_timeout_seconds: float = 5.0
+    watchdog_seconds: float = 20.0
+    first_backoff_seconds: float = 0.5
+    max_backoff_seconds: float = 30.0
+    max_attempts: int | None = None
