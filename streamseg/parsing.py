@@ -5,7 +5,7 @@ The dataclass is the one home of names, types and defaults.
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 
 from .errors import ConfigError
 
-__all__ = ["apply_overrides", "flatten", "from_mapping", "read_yaml", "to_plain"]
+__all__ = ["apply_overrides", "flatten", "from_mapping", "read_yaml", "require", "to_plain"]
 
 T = TypeVar("T")
 
@@ -57,6 +57,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     Args:
         cls: its fields' types may be int, float, bool, str, Literal, tuple[X, ...], other such dataclasses, unions of
             those; of several dataclasses in a union, the one whose `kind` has the value's `kind` as default is taken.
+            A text may stand for a dataclass: for one in a union it is its `kind`, for one with a classmethod
+            `from_text` what that makes of it.
         values: by field name; fields left out keep their defaults.
         where: what messages put in front of a key.
 
@@ -79,6 +81,12 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 def to_plain(settings: Any) -> dict[str, Any]:
     """A dataclass as nested dicts, lists and plain values: what YAML and JSON write, and `from_mapping` reads back."""
     return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}
+
+
+def require(condition: bool, name: str, value: object, expected: str) -> None:
+    """For `__post_init__` of settings: ConfigError where a value is out of its range."""
+    if not condition:
+        raise _wrong(name, value, expected)
 
 
 def flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -110,6 +118,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _convert_tuple(get_args(hint), value, where)
     if is_dataclass(hint):
+        if isinstance(value, str) and hasattr(hint, "from_text"):
+            return hint.from_text(value)
         if not isinstance(value, Mapping):
             raise _wrong(where, value, "a section with its own keys")
         return from_mapping(hint, value, f"{where}.")  # type: ignore[arg-type]
@@ -122,9 +132,11 @@ def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     chosen = [hint for hint in hints if hint is not type(None)]
     if len(chosen) > 1:
         by_kind = {field.default: hint for hint in chosen for field in fields(hint) if field.name == "kind"}
+        if isinstance(value, str):
+            value = {"kind": value}
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if kind not in by_kind:
-            raise _wrong(f"{where}.kind", kind, f"one of {', '.join(map(str, by_kind))}")
+            raise _wrong(f"{where}.kind", kind, f"one of {', '.join(map(str, by_kind))}{_nearest(kind, by_kind)}")
         chosen = [by_kind[kind]]
     return _convert(chosen[0], value, where)
 
@@ -167,6 +179,11 @@ def _plain(value: Any) -> Any:
 
 def _wrong(where: str, value: Any, expected: str) -> ConfigError:
     return ConfigError(f"setting {where} is {_shown(value)}, expected {expected}")
+
+
+def _nearest(value: Any, known: Collection[Any]) -> str:
+    nearest = get_close_matches(str(value), map(str, known), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Where frames come from, and which of them are wanted."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 __all__ = ["DecodeSettings", "LiveSettings", "SelectionSettings", "SourceSettings"]
 
@@ -21,6 +21,11 @@ class SourceSettings:
     classes: str | None = None
     vocabulary: str | None = None
     background: str | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """A url alone."""
+        return cls(text)
 
 
 @dataclass(frozen=True, slots=True)

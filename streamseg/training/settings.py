@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..fcclip.criterion import CriterionSettings
 from ..fcclip.spec import DEFAULT_MODEL, get_spec
-from ..parsing import apply_overrides, flatten, from_mapping, read_yaml, to_plain
+from ..parsing import apply_overrides, flatten, from_mapping, read_yaml, require, to_plain
 from .data.folder_source import BadData
 from .data.jitter import LargeScaleJitter
 
@@ -133,13 +133,13 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         for name in ("lr", "clip_norm", "gamma"):
-            _require(getattr(self, name) > 0, f"optimizer.{name}", getattr(self, name), "a positive number")
+            require(getattr(self, name) > 0, f"optimizer.{name}", getattr(self, name), "a positive number")
         for name in ("weight_decay", "weight_decay_norm", "weight_decay_embed", "warmup_steps"):
-            _require(getattr(self, name) >= 0, f"optimizer.{name}", getattr(self, name), "0 or more")
+            require(getattr(self, name) >= 0, f"optimizer.{name}", getattr(self, name), "0 or more")
         for name in ("final_factor", "warmup_factor"):
-            _require(0 <= getattr(self, name) <= 1, f"optimizer.{name}", getattr(self, name), "a number from 0 to 1")
+            require(0 <= getattr(self, name) <= 1, f"optimizer.{name}", getattr(self, name), "a number from 0 to 1")
         ascending = list(self.milestones) == sorted(set(self.milestones)) and all(step > 0 for step in self.milestones)
-        _require(ascending, "optimizer.milestones", list(self.milestones), "steps in ascending order")
+        require(ascending, "optimizer.milestones", list(self.milestones), "steps in ascending order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,12 +203,12 @@ class TrainSettings:
     def __post_init__(self) -> None:
         get_spec(self.model)
         for name in ("steps", "batch_size", "log_every", "save_every", "keep"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number of at least 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number of at least 1")
         for name in ("seed", "prefetch", "validate_every", "pictures", "max_overflows"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
-        _require(0.01 <= self.temperature <= 1, "temperature", self.temperature, "a number from 0.01 to 1")
-        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number from 0 to below 1")
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
+        require(0.01 <= self.temperature <= 1, "temperature", self.temperature, "a number from 0.01 to 1")
+        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number from 0 to below 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a config file holds them."""
@@ -246,8 +246,3 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     old, new = flatten(before), flatten(after)
     free = CHANGEABLE | ({"steps"} if old.get("optimizer.schedule") == "step" else frozenset())
     return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new} - free) if old.get(key) != new.get(key)}
-
-
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ConfigError(f"setting {name} is {value!r}, expected {expected}")
