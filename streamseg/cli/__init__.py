@@ -6,6 +6,5 @@ before a command needs it, so `--help` is quick.
 
 from . import about, segment, world  # noqa: F401  each adds its commands
 from .app import main
-from .options import choose_vocabulary
 
-__all__ = ["choose_vocabulary", "main"]
+__all__ = ["main"]

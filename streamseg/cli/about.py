@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..pipeline.words import choose_vocabulary
 from ..vocabulary import BUILTIN_VOCABULARIES, Vocabulary, seen_mask
 from .app import app
 from .options import (
@@ -16,7 +17,6 @@ from .options import (
     JsonOption,
     ModelOption,
     QuietOption,
-    choose_vocabulary,
     chosen_spec,
 )
 from .text import new_table, print_table

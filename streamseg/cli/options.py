@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ConfigError, VocabularyError
-from ..vocabulary import BUILTIN_VOCABULARIES, TRAINING_VOCABULARY, Vocabulary
+from ..errors import ConfigError
+from ..vocabulary import TRAINING_VOCABULARY
 
 if TYPE_CHECKING:
     from ..fcclip.spec import ModelSpec
@@ -19,7 +19,6 @@ __all__ = [
     "JsonOption",
     "ModelOption",
     "QuietOption",
-    "choose_vocabulary",
     "chosen_spec",
     "fraction",
     "one_of",
@@ -84,34 +83,6 @@ BackgroundOption = Annotated[
 ModelOption = Annotated[str | None, typer.Option(help="See `streamseg models`.", metavar="NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-
-
-def choose_vocabulary(
-    classes: str | None, vocabulary: str | None, background: str | None = None, *, default: str = TRAINING_VOCABULARY
-) -> Vocabulary:
-    """The vocabulary that `--classes`, `--vocabulary` and `--background` ask for; without the first two, `default`.
-
-    A few words alone would have to share all pixels among them, so words of the user's own get those of `default` as
-    background, unless they bring a background or `background` is "none".
-    """
-    if classes is not None and vocabulary is not None:
-        raise ConfigError("both --classes and --vocabulary are given, expected one of them: leave one out")
-    own = True
-    if classes is not None:
-        if classes.strip().casefold() in BUILTIN_VOCABULARIES:
-            name = classes.strip()
-            raise VocabularyError(
-                f"--classes {name!r} is the name of a built-in vocabulary: pass --vocabulary {name}, or write "
-                f"{name + ':thing'!r} if it is what to look for"
-            )
-        words = Vocabulary.parse(classes)
-    else:
-        name = default if vocabulary is None else vocabulary
-        words = Vocabulary.resolve(name)
-        own = not any(part.strip().casefold() in BUILTIN_VOCABULARIES for part in name.split("+"))
-    if background != "none" and own and not words.background:
-        return words.with_background(Vocabulary.load(default))
-    return words
 
 
 def chosen_spec(model: str | None) -> "ModelSpec":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SourceError
+from ..pipeline.words import choose_vocabulary
 from ..vocabulary import TRAINING_VOCABULARY, Vocabulary
 from .app import app
 from .options import (
@@ -19,7 +20,6 @@ from .options import (
     ClassesOption,
     ModelOption,
     QuietOption,
-    choose_vocabulary,
     chosen_spec,
     fraction,
     whole_number,

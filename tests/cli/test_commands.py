@@ -22,6 +22,7 @@ from streamseg.fcclip.spec import MODEL_SPECS
 from streamseg.frames import json_schema
 from streamseg.sinks import images as image_sink
 from streamseg.testing import ScriptedSegmenter, masks_by_color
+from streamseg.pipeline.words import choose_vocabulary
 from streamseg.vocabulary import Vocabulary
 
 CLASSES = ("--classes", "car; person; sky:stuff", "--background", "none")
@@ -341,7 +342,7 @@ def test_file_names_that_are_not_text(capsys: Captured) -> None:
 
 
 def test_own_words_compete_with_the_training_vocabulary() -> None:
-    words = cli.choose_vocabulary("car; unicorn", None)
+    words = choose_vocabulary("car; unicorn", None)
     assert [category.label for category in words.categories] == ["car", "unicorn"]
     labels = {category.label for category in words.background}
     assert "person" in labels
@@ -349,13 +350,13 @@ def test_own_words_compete_with_the_training_vocabulary() -> None:
 
 
 def test_own_words_alone() -> None:
-    assert cli.choose_vocabulary("car", None, "none").background == ()
+    assert choose_vocabulary("car", None, "none").background == ()
 
 
 @pytest.mark.parametrize("name", ["coco", "ADE20K", "coco+lvis", None])
 @pytest.mark.parametrize("background", [None, "auto", "none"])
 def test_built_in_vocabularies_are_complete(name: str | None, background: str | None) -> None:
-    words = cli.choose_vocabulary(None, name, background)
+    words = choose_vocabulary(None, name, background)
     assert words.background == ()
     assert words == Vocabulary.load(name or "coco")
 
@@ -363,9 +364,9 @@ def test_built_in_vocabularies_are_complete(name: str | None, background: str | 
 def test_a_file_may_bring_its_own_background() -> None:
     Path("mine.yaml").write_text("categories: [car]\nbackground: [tree]\n")
     Path("coco.yaml").write_text("categories: [car]\n")
-    assert [c.label for c in cli.choose_vocabulary(None, "mine.yaml").background] == ["tree"]
-    assert len(cli.choose_vocabulary(None, "coco.yaml").background) > 100
-    assert cli.choose_vocabulary(None, "coco.yaml", "none").background == ()
+    assert [c.label for c in choose_vocabulary(None, "mine.yaml").background] == ["tree"]
+    assert len(choose_vocabulary(None, "coco.yaml").background) > 100
+    assert choose_vocabulary(None, "coco.yaml", "none").background == ()
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_wrong_vocabularies(
     capsys: Captured, classes: str | None, vocabulary: str | None, kind: type[Exception], says: str
 ) -> None:
     with pytest.raises(kind, match=says):
-        cli.choose_vocabulary(classes, vocabulary)
+        choose_vocabulary(classes, vocabulary)
     flags = [
         *(["--classes", classes] if classes is not None else []),
         *(["--vocabulary", vocabulary] if vocabulary else []),
@@ -401,8 +402,8 @@ def test_vocabulary_shows_what_will_be_used(capsys: Captured) -> None:
 
 
 def test_a_model_of_another_world_has_its_own_words(capsys: Captured) -> None:
-    assert cli.choose_vocabulary(None, None, default="world") == Vocabulary.load("world")
-    words = cli.choose_vocabulary("car; unicorn", None, default="world")
+    assert choose_vocabulary(None, None, default="world") == Vocabulary.load("world")
+    words = choose_vocabulary("car; unicorn", None, default="world")
     labels = {category.label for category in words.background}
     assert {"bus", "grass"} <= labels
     assert "car" not in labels
