@@ -23,12 +23,13 @@ Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 ColorBy = Literal["id", "category"]
 
-THING_OPACITY = 0.5
-STUFF_OPACITY = 0.3
+OPACITY = 0.5
+STUFF_SHARE = 0.6  # stuff is that much as opaque as things
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SHADES = ((0.75, 1.0), (0.55, 0.95), (0.85, 0.8))  # saturation and value; neighbours in hue get another one
 PLACEMENT_SIZE = 480  # names are placed on a map whose long side is at most this
 FONT_WEIGHT = 500
+SHORT_IDS = 2**16  # OpenCV looks up ids below this, three times as fast as NumPy
 CENTERS_PER_SEGMENT = 4
 ROOMY = 3  # a segment holds its name if its box is so many times larger
 MOST_COVERED = 0.3  # of the picture; names beyond it are left out, as are those that find no free place
@@ -43,6 +44,7 @@ def draw_overlay(
     show_labels: bool = True,
     show_scores: bool = True,
     show_ids: bool = False,
+    opacity: float = OPACITY,
 ) -> Image:
     """The picture with its segments drawn over it.
 
@@ -53,6 +55,7 @@ def draw_overlay(
         color_by: "id" tells the instances of one category apart, "category" gives them one colour.
         show_labels: write the label of every segment that has room for it.
         show_scores, show_ids: add the score, or the id, to the label.
+        opacity: of things, 0 (outlines and names alone) to 1; stuff is drawn lighter.
 
     Returns:
         (H, W, 3) uint8, a new array.
@@ -61,6 +64,8 @@ def draw_overlay(
         raise ConfigError(f"picture is {rgb.dtype} {rgb.shape}, expected uint8 RGB of shape (height, width, 3)")
     if color_by not in ("id", "category"):
         raise ConfigError(f"color_by is {color_by!r}, expected 'id' or 'category'")
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity is {opacity!r}, expected a number from 0 to 1")
     if not segments or not ids.size:
         return rgb.copy()
     height, width = rgb.shape[:2]
@@ -69,7 +74,7 @@ def draw_overlay(
         index = cv2.resize(index, (width, height), interpolation=cv2.INTER_NEAREST)
     colors = [color_of(segment.id if color_by == "id" else segment.category_id) for segment in segments]
     scale = _Scale.of(height, width)
-    out = _blend(rgb, index, segments, colors, scale)
+    out = _blend(rgb, index, segments, colors, scale, opacity)
     if show_labels:
         texts = [_texts(segment, show_scores=show_scores, show_ids=show_ids) for segment in segments]
         for chip in _place(texts, index, segments, scale):
@@ -129,39 +134,47 @@ class _Chip:
 
 def _index_map(ids: npt.NDArray[np.int32], segments: Sequence[Segment]) -> npt.NDArray[Any]:
     """(H, W) position of every pixel's segment, from 1; 0 is void."""
-    table = np.zeros(max(int(ids.max()), max(segment.id for segment in segments)) + 1, np.uint16)
+    highest = max(int(ids.max()), max(segment.id for segment in segments))
+    table = np.zeros(max(highest + 1, SHORT_IDS), np.uint8 if len(segments) < 256 else np.uint16)
     for position, segment in enumerate(segments, start=1):
         table[segment.id] = position
-    if len(segments) < 256:
-        table = table.astype(np.uint8)
+    if highest < SHORT_IDS:
+        return np.asarray(cv2.LUT(ids.astype(np.uint16), table))
     return np.take(table, ids)
 
 
 def _blend(
-    rgb: Image, index: npt.NDArray[Any], segments: Sequence[Segment], colors: Sequence[Color], scale: _Scale
+    rgb: Image,
+    index: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    colors: Sequence[Color],
+    scale: _Scale,
+    opacity: float,
 ) -> Image:
-    palette = np.array([(0, 0, 0), *colors], np.uint8)
     isthing = np.array([False, *(segment.isthing for segment in segments)])
     isstuff = ~isthing
     isstuff[0] = False
-    flat = palette[index] if index.dtype != np.uint8 else _look_up(palette, index)
-    out = rgb.copy()
+    flat = _look_up(colors, index)
+    out, blended = rgb.copy(), np.empty_like(rgb)
     # Things last, so that their outlines lie over those of stuff.
-    for members, opacity, line in (
-        (isstuff, STUFF_OPACITY, max(1, scale.line // 2)),
-        (isthing, THING_OPACITY, scale.line),
+    for members, weight, line in (
+        (isstuff, STUFF_SHARE * opacity, max(1, scale.line // 2)),
+        (isthing, opacity, scale.line),
     ):
         if members.any():
             region = _members(index, members)
-            cv2.copyTo(cv2.addWeighted(rgb, 1 - opacity, flat, opacity, 0), region, out)
+            cv2.copyTo(cv2.addWeighted(rgb, 1 - weight, flat, weight, 0, blended), region, out)
             cv2.copyTo(flat, cv2.bitwise_and(_edges(index, line), region), out)
     return out
 
 
-def _look_up(palette: Image, index: npt.NDArray[Any]) -> Image:
-    table = np.zeros((1, 256, 3), np.uint8)
-    table[0, : len(palette)] = palette
-    return np.asarray(cv2.LUT(cv2.merge([index, index, index]), table), np.uint8)
+def _look_up(colors: Sequence[Color], index: npt.NDArray[Any]) -> Image:
+    """(H, W, 3) the colour of every pixel's segment; void is black."""
+    if index.dtype != np.uint8:
+        return np.array([(0, 0, 0), *colors], np.uint8)[index]
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[1 : 1 + len(colors), 0] = colors
+    return np.asarray(cv2.applyColorMap(index, table), np.uint8)
 
 
 def _members(index: npt.NDArray[Any], members: npt.NDArray[np.bool_]) -> Image:
@@ -174,7 +187,7 @@ def _members(index: npt.NDArray[Any], members: npt.NDArray[np.bool_]) -> Image:
 def _edges(index: npt.NDArray[Any], line: int) -> Image:
     """255 on the pixels that are at most `line` away from another segment, 0 on all others."""
     change = cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((2 * line + 1, 2 * line + 1), np.uint8))
-    return np.asarray(change != 0, np.uint8) * np.uint8(255)
+    return np.asarray(cv2.inRange(change, 1, 65535), np.uint8)
 
 
 # Names.
