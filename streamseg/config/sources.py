@@ -1,6 +1,6 @@
 """Where frames come from, and which of them are wanted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 __all__ = ["DecodeSettings", "LiveSettings", "SelectionSettings", "SourceSettings"]
@@ -11,12 +11,13 @@ class SourceSettings:
     """One stream.
 
     Attributes:
-        url: a file, folder, glob, camera index, URL, `world:...`, or `-` for standard input.
+        url: a file, folder, glob, camera index, URL, `world:...`, or `-` for standard input. It may hold a password, so
+            it is left out of the repr; `${NAME}` stands for an environment variable.
         name: the stream's name in records and folders; made from the url where it is left out.
         classes, vocabulary, background: words of this stream's own, as in the vocabulary section.
     """
 
-    url: str
+    url: str = field(repr=False)
     name: str | None = None
     classes: str | None = None
     vocabulary: str | None = None

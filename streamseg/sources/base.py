@@ -59,6 +59,7 @@ class SourceInfo:
         frames: how many there will be, as far as the container says; None if not known or without end.
         duration_seconds: None if not known or without end.
         codec: of the video, such as "h264"; None for pictures and worlds.
+        start_seconds: time of the first frame, which need not be 0; None if not known.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class SourceInfo:
     frames: int | None = None
     duration_seconds: Fraction | None = None
     codec: str | None = None
+    start_seconds: Fraction | None = None
 
 
 class Source(Protocol):

@@ -1,0 +1,39 @@
+"""Decoded frames to RGB, the right way up."""
+
+from typing import Any
+
+import av.sidedata.sidedata
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Turn", "turn_of", "upright"]
+
+Turn = tuple[int, int, int, int]
+"""Signs of the display matrix: a picture's (x, y) is shown at (a x + c y, b x + d y)."""
+
+LEVEL: Turn = (1, 0, 0, 1)
+
+
+def turn_of(frame: Any) -> Turn:
+    """How the file wants a decoded frame to be turned or mirrored; only quarter turns are known to files."""
+    matrix = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    if matrix is None:
+        return LEVEL
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32, count=9).tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
+    return (0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)
+
+
+def upright(frame: Any) -> NDArray[np.uint8]:
+    """A decoded frame as (H, W, 3) uint8 RGB, contiguous: pixels only move, so turning it is exact.
+
+    The stream's own colour matrix and range are followed. Ten and more bits become eight. The fields of interlaced
+    video stay woven into one picture, and pixels that are not square stay as they are stored.
+    """
+    rgb: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    a, b, c, d = turn_of(frame)
+    if not a:  # width and height change places: along the new rows goes what went along the columns
+        rgb = rgb.transpose(1, 0, 2)
+    flip_x, flip_y = (a < 0, d < 0) if a else (c < 0, b < 0)
+    return np.ascontiguousarray(rgb[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
