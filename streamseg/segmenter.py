@@ -265,7 +265,7 @@ class Segmenter:
 
         Only the queries that were kept take part.
         """
-        scores = self._scores(
+        scores = self.class_scores(
             queries.in_vocabulary_embedding, queries.out_of_vocabulary_embedding, queries.clip_valid, vocabulary
         )
         return queries.relabelled(vocabulary, scores.log_scores, scores.void_probability)
@@ -295,9 +295,18 @@ class Segmenter:
         step = self.max_batch
         return [group[start : start + step] for group in groups.values() for start in range(0, len(group), step)]
 
-    def _scores(
+    @torch.inference_mode()
+    def class_scores(
         self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
     ) -> ClassScores:
+        """Scores of embeddings under a vocabulary, as `Queries` and tracks carry them.
+
+        Args:
+            in_embedding: (N, D), of the trained classifier.
+            out_embedding: (N, D), of CLIP.
+            valid: (N,) bool, see `Queries.clip_valid`.
+            vocabulary: its background takes part.
+        """
         return self.model.classify(in_embedding, out_embedding, valid, self.text_classifier(vocabulary))
 
     def _training_void(self, class_embedding: Tensor) -> Tensor:
@@ -313,7 +322,7 @@ class Segmenter:
         predictions = image_pass.predictions
         class_embedding = predictions.class_embedding[row].float()
         clip_embedding = image_pass.clip_embedding[row].float()
-        scores = self._scores(class_embedding, clip_embedding, image_pass.clip_valid[row], vocabulary)
+        scores = self.class_scores(class_embedding, clip_embedding, image_pass.clip_valid[row], vocabulary)
         training_void = self._training_void(class_embedding)
 
         # Whatever the published merge would draw stays, however low its objectness: the map must not depend on it.
