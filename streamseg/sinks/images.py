@@ -20,8 +20,9 @@ import numpy.typing as npt
 from ..errors import ConfigError, SinkError
 from ..frames import FrameResult
 from ..vocabulary import Vocabulary
+from .files import atomic_write, encode_panoptic_png, encode_picture, temporary_path
 
-__all__ = ["ImageFolder", "atomic_write", "encode_panoptic_png", "output_names"]
+__all__ = ["ImageFolder", "output_names"]
 
 SUFFIXES = (".json", ".panoptic.png", ".overlay.jpg")
 PANOPTIC_JSON = "panoptic.json"
@@ -55,7 +56,7 @@ class ImageFolder:
         self._refuse_conflicts(overwrite)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = _temporary(folder / "probe")
+            probe = temporary_path(folder / "probe")
             probe.touch()
             probe.unlink()
         except OSError as error:
@@ -139,48 +140,8 @@ def output_names(sources: Iterable[Path]) -> list[str]:
     return names
 
 
-def encode_panoptic_png(ids: npt.NDArray[np.int32]) -> bytes:
-    """(H, W) int32 as a PNG whose pixels are id = R + 256 G + 65536 B."""
-    blue_green_red = np.stack([(ids >> shift & 0xFF).astype(np.uint8) for shift in (16, 8, 0)], axis=2)
-    # Runs are what an id map consists of: this strategy is the quickest, and smaller than most.
-    return _encode(".png", blue_green_red, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
-
-
-def atomic_write(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Replace a file by a complete new one, or leave it as it was and raise SinkError."""
-    temporary = _temporary(path)
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.writelines([content] if isinstance(content, bytes) else content)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SinkError(
-            f"cannot write {str(path)!r}: {error.strerror or error}; make room, or choose another --output"
-        ) from None
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".streamseg-{os.getpid()}.tmp")
-
-
 def _encode_jpeg(rgb: npt.NDArray[np.uint8]) -> bytes:
-    return _encode(".jpg", np.ascontiguousarray(rgb[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-
-
-def _encode(suffix: str, picture: npt.NDArray[np.uint8], options: list[int]) -> bytes:
-    try:
-        done, data = cv2.imencode(suffix, picture, options)
-    except cv2.error as error:
-        raise SinkError(f"cannot encode a {picture.shape[1]}x{picture.shape[0]} {suffix[1:]}: {error.err}") from None
-    if not done:
-        raise SinkError(
-            f"cannot encode a {picture.shape[1]}x{picture.shape[0]} {suffix[1:]}: pictures may be too large"
-        )
-    return data.tobytes()
+    return encode_picture(".jpg", np.ascontiguousarray(rgb[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
 
 def _coco_image(number: int, record: dict[str, Any]) -> dict[str, Any]:

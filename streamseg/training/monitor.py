@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import TrainingError
-from ..sinks.images import atomic_write
+from ..sinks.files import atomic_write
 
 __all__ = ["Monitor", "Progress"]
 

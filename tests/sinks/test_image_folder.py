@@ -12,8 +12,9 @@ from PIL import Image
 
 from streamseg.errors import ConfigError, SinkError
 from streamseg.frames import Frame, FrameResult, Segment, json_schema
-from streamseg.sinks import images
-from streamseg.sinks.images import ImageFolder, atomic_write, encode_panoptic_png, output_names
+from streamseg.sinks import files, images
+from streamseg.sinks.files import atomic_write, encode_panoptic_png
+from streamseg.sinks.images import ImageFolder, output_names
 from streamseg.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.parse("car; sky:stuff", name="street")
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_debris(tmp_path: Path, monkeypat
     target = tmp_path / "street.json"
     target.write_text("old")
     # The kernel's own full disk: writing to it fails with ENOSPC, however small the piece.
-    monkeypatch.setattr(images, "_temporary", lambda path: path.with_name("debris"))
+    monkeypatch.setattr(files, "temporary_path", lambda path: path.with_name("debris"))
     (tmp_path / "debris").symlink_to("/dev/full")
     with pytest.raises(SinkError, match=r"street\.json': No space left on device; make room"):
         atomic_write(target, b"new")
