@@ -135,7 +135,7 @@ class _Chip:
 def _index_map(ids: npt.NDArray[np.int32], segments: Sequence[Segment]) -> npt.NDArray[Any]:
     """(H, W) position of every pixel's segment, from 1; 0 is void."""
     highest = max(int(ids.max()), max(segment.id for segment in segments))
-    table = np.zeros(max(highest + 1, SHORT_IDS), np.uint8 if len(segments) < 256 else np.uint16)
+    table: npt.NDArray[Any] = np.zeros(max(highest + 1, SHORT_IDS), np.uint8 if len(segments) < 256 else np.uint16)
     for position, segment in enumerate(segments, start=1):
         table[segment.id] = position
     if highest < SHORT_IDS:
@@ -171,7 +171,7 @@ def _blend(
 def _look_up(colors: Sequence[Color], index: npt.NDArray[Any]) -> Image:
     """(H, W, 3) the colour of every pixel's segment; void is black."""
     if index.dtype != np.uint8:
-        return np.array([(0, 0, 0), *colors], np.uint8)[index]
+        return np.take(np.array([(0, 0, 0), *colors], np.uint8), index, axis=0)
     table = np.zeros((256, 1, 3), np.uint8)
     table[1 : 1 + len(colors), 0] = colors
     return np.asarray(cv2.applyColorMap(index, table), np.uint8)
