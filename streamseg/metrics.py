@@ -108,8 +108,13 @@ class StreamCounters:
             self._unreported.clear()
             return taken
 
+    def decoded_so_far(self) -> dict[str, Any]:
+        """Counts of the decoder's side, as a commit of a recording needs them for the frame decoded last."""
+        with self._lock:
+            return {"decoded": self._decoded, "dropped": dict(sorted(self._dropped.items()))}
+
     def go_on_from(self, totals: Mapping[str, Any]) -> None:
-        """Add the counts of the part of a run that was done before, as `StreamTotals.to_dict` gives them."""
+        """Add the counts of the part of a run that was done before."""
         with self._lock:
             self._decoded += totals["decoded"]
             self._emitted += totals["emitted"]

@@ -25,7 +25,7 @@ from .fcclip.spec import DEFAULT_MODEL, ModelSpec, get_spec
 from .fcclip.text import TextEmbeddings, build_text_encoder
 from .fcclip.text_cache import EmbeddingCache
 from .fcclip.text_progress import TextProgress
-from .fcclip.weights import load_weights
+from .fcclip.weights import load_weights, weights_fingerprint
 from .fcclip.word_rows import UnreadWords
 from .preprocess import normalize_and_pad, padded_size, resize, resized_size
 from .queries import MaskGeometry, Queries
@@ -175,6 +175,10 @@ class Segmenter:
     def spec(self) -> ModelSpec:
         return self.model.spec
 
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any of the model's weights; about a second for a gigabyte of them."""
+        return weights_fingerprint(self.model.state_dict().items())
+
     def __repr__(self) -> str:
         return f"Segmenter({self.spec.name!r}, {self.precision} on {self.device}, short side {self.short_side})"
 
@@ -270,6 +274,20 @@ class Segmenter:
         )
         return queries.relabelled(vocabulary, scores.log_scores, scores.void_probability)
 
+    @torch.inference_mode()
+    def class_scores(
+        self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
+    ) -> ClassScores:
+        """Scores of embeddings under a vocabulary, as `Queries` and tracks carry them.
+
+        Args:
+            in_embedding: (N, D), of the trained classifier.
+            out_embedding: (N, D), of CLIP.
+            valid: (N,) bool, see `Queries.clip_valid`.
+            vocabulary: its background takes part.
+        """
+        return self.model.classify(in_embedding, out_embedding, valid, self.text_classifier(vocabulary))
+
     @torch.inference_mode(mode=False)  # kept for later calls, which may not be in inference mode
     def text_classifier(self, vocabulary: Vocabulary) -> TextClassifier:
         """The text matrix of a vocabulary with its background, on the segmenter's device; encoded at most once."""
@@ -294,20 +312,6 @@ class Segmenter:
             groups.setdefault(padded, []).append(index)
         step = self.max_batch
         return [group[start : start + step] for group in groups.values() for start in range(0, len(group), step)]
-
-    @torch.inference_mode()
-    def class_scores(
-        self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
-    ) -> ClassScores:
-        """Scores of embeddings under a vocabulary, as `Queries` and tracks carry them.
-
-        Args:
-            in_embedding: (N, D), of the trained classifier.
-            out_embedding: (N, D), of CLIP.
-            valid: (N,) bool, see `Queries.clip_valid`.
-            vocabulary: its background takes part.
-        """
-        return self.model.classify(in_embedding, out_embedding, valid, self.text_classifier(vocabulary))
 
     def _training_void(self, class_embedding: Tensor) -> Tensor:
         logits = class_logits(

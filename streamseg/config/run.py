@@ -114,7 +114,7 @@ class RunSettings:
         model, vocabulary, selection, decode, live, tracking, panoptic, batch: see there.
         sinks: where results go, any number; a text alone stands for its kind.
         rotation: of what sinks write, for runs without end.
-        output: the run's folder.
+        output: the run's folder; null writes nothing, and results go to the caller alone.
         runtime: "local" is this process.
         torch_threads: CPU threads of the model; null for one for each core.
         commit_seconds: how often a recording's place is noted; what a killed run has to compute again.
@@ -132,7 +132,7 @@ class RunSettings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     sinks: tuple[SinkSettings, ...] = (JsonlSettings(),)
     rotation: RotationSettings = field(default_factory=RotationSettings)
-    output: str = "streamseg-out"
+    output: str | None = None
     runtime: Literal["local"] = "local"
     torch_threads: int | None = None
     commit_seconds: float = 2.0

@@ -1,0 +1,275 @@
+"""`streamseg run`: video to tracked panoptic results."""
+
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..config.run import RunSettings, read_settings
+from ..errors import ConfigError
+from .app import app
+from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, whole_number
+from .text import printable
+
+if TYPE_CHECKING:
+    from ..runtime.local import LocalRun
+
+DEFAULT_OUTPUT = "streamseg-out"
+
+_OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)*=")
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+
+
+def seconds(option: str) -> Any:
+    def parse(text: str) -> float:
+        """Seconds, or minutes and hours in front of them: 90, 1:30, 0:01:30."""
+        parts = text.split(":")
+        try:
+            value = sum(float(part) * 60**place for place, part in enumerate(reversed(parts)))
+        except ValueError:
+            value = -1.0
+        if value < 0 or len(parts) > 3:
+            raise ConfigError(f"{option} is {text!r}, expected seconds, such as 90 or 1:30")
+        return value
+
+    return parse
+
+
+def positive(option: str) -> Any:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            raise ConfigError(f"{option} is {text!r}, expected a number above 0")
+        return value
+
+    return parse
+
+
+def size(option: str) -> Any:
+    def parse(text: str) -> list[int]:
+        match = _SIZE.fullmatch(text.lower())
+        if match is None or "0" in match.groups():
+            raise ConfigError(f"{option} is {text!r}, expected WIDTHxHEIGHT in pixels, such as 1280x720")
+        return [int(match[2]), int(match[1])]
+
+    return parse
+
+
+@app.command()
+def run(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Videos, folders or globs of pictures, camera numbers, URLs (rtsp, http), world:seed=7, or - for "
+            "standard input; and any setting as KEY=VALUE, such as tracking.method=none.",
+            metavar="SOURCE... [KEY=VALUE...]",
+            show_default=False,
+        ),
+    ] = None,
+    classes: ClassesOption = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="A built-in vocabulary, a union such as coco+lvis, or a file.", metavar="NAME|FILE"),
+    ] = None,
+    background: BackgroundOption = None,
+    model: ModelOption = None,
+    weights: Annotated[
+        str | None, typer.Option(help="The model's weights (.pth or .safetensors).", metavar="FILE")
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="The CLIP's weights, for --weights without them.", metavar="FILE")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", metavar="NAME")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")] = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(
+            help="Size at which the model sees a frame.", metavar="PIXELS", parser=whole_number("--short-side")
+        ),
+    ] = None,
+    max_long_side: Annotated[
+        int | None,
+        typer.Option(help="Limit to the other side.", metavar="PIXELS", parser=whole_number("--max-long-side")),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Leave out what scores less.", metavar="0..1", parser=fraction("--threshold")),
+    ] = None,
+    output_size: Annotated[
+        Any,
+        typer.Option(help="Of maps and masks; default: the frame's own.", metavar="WxH", parser=size("--output-size")),
+    ] = None,
+    max_fps: Annotated[
+        float | None,
+        typer.Option(help="Segment at most so many frames a second.", metavar="RATE", parser=positive("--max-fps")),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Segment every so many-th frame.", metavar="N", parser=whole_number("--stride")),
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Where in a recording to begin.", metavar="SECONDS", parser=seconds("--start"))
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option(help="Where in a recording to end.", metavar="SECONDS", parser=seconds("--end"))
+    ] = None,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many frames of a stream.", metavar="N", parser=whole_number("--max-frames")),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help=f"Folder for the results. Default: {DEFAULT_OUTPUT}.", metavar="DIR"),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            help="What to write: jsonl, png, video, masks, tracks, vps, mots, ytvis, stdout, webhook. Default: jsonl.",
+            metavar="KIND,...",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of settings; options count over it.", metavar="FILE")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings, and stop.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Segment and track video: every pixel of every frame gets a segment, with a label and an identity."""
+    streams, overrides = split_arguments(sources or [])
+    given = {
+        "sources": streams,
+        "vocabulary": _words(classes, vocabulary, background),
+        "model": _given(
+            name=model,
+            weights=weights,
+            clip=clip,
+            device=device,
+            precision=precision,
+            short_side=short_side,
+            max_long_side=max_long_side,
+        ),
+        "panoptic": _given(score_threshold=threshold, output_size=output_size),
+        "selection": _given(
+            max_fps=max_fps, stride=stride, start_seconds=start, end_seconds=end, max_frames=max_frames
+        ),
+        "output": output,
+    }
+    named = {key: value for key, value in given.items() if value not in (None, [], {})}
+    settings = choose_settings(config, named, save, overrides)
+    if dry_run:
+        _print_settings(settings)
+        return
+    _run(settings, resume=resume, overwrite=overwrite, quiet=quiet)
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sources, and settings as KEY=VALUE; a file of such a name is a file."""
+    known = {field.name for field in fields(RunSettings)}
+    streams: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        key = re.split(r"[.=]", argument, maxsplit=1)[0]
+        is_setting = bool(_OVERRIDE.match(argument)) and (key in known or not Path(argument).exists())
+        (overrides if is_setting else streams).append(argument)
+    return streams, overrides
+
+
+def choose_settings(
+    config: Path | None, given: dict[str, Any], save: str | None, overrides: Sequence[str]
+) -> RunSettings:
+    """Config file, then options, then KEY=VALUE. Sinks named by `save` keep what the config says of them."""
+    from dataclasses import replace
+
+    from ..sinks.build import parse_save
+
+    settings = read_settings(config, overrides, given)
+    if save is not None:
+        configured = {sink.kind: sink for sink in settings.sinks}
+        settings = replace(settings, sinks=tuple(configured.get(sink.kind, sink) for sink in parse_save(save)))
+    return settings if settings.output is not None else replace(settings, output=DEFAULT_OUTPUT)
+
+
+def _words(classes: str | None, vocabulary: str | None, background: str | None) -> dict[str, str | None]:
+    """Either of classes and vocabulary on the command line takes the place of both in a config."""
+    chosen: dict[str, str | None] = _given(background=background)
+    if classes is not None and vocabulary is not None:
+        raise ConfigError("both --classes and --vocabulary are given, expected one of them: leave one out")
+    if classes is not None or vocabulary is not None:
+        chosen |= {"classes": classes, "vocabulary": vocabulary}
+    return chosen
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _print_settings(settings: RunSettings) -> None:
+    """As a config file would say it; what follows from the sources and the model stands in comments."""
+    import yaml
+
+    from ..parsing import to_plain
+    from ..pipeline.plan import plan_run
+
+    plan = plan_run(settings)
+    values = to_plain(settings)
+    values["sources"] = [
+        {**to_plain(stream.settings), "name": stream.name, "url": stream.shown} for stream in plan.streams
+    ]
+    values["model"]["name"] = plan.spec.name
+    for name in ("short_side", "max_long_side"):
+        values["model"][name] = values["model"][name] or getattr(plan.spec, name)
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    print(printable(text, sys.stdout), end="")
+    for stream in plan.streams:
+        print(printable(f"# {stream.name}: {stream.describe()}", sys.stdout))
+
+
+def _run(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+    from ..runtime.run import prepare_run
+    from .progress import RunReport
+    from .segment import warnings_shown
+
+    with _terminated_like_interrupted(), warnings_shown(not quiet):
+        report = RunReport(quiet)
+        report.begin(settings)
+        job = prepare_run(settings, resume=resume, overwrite=overwrite, progress=not quiet)
+        report.ready(job)
+        try:
+            with report:
+                _drain(job, report)
+        finally:
+            report.summary(job)
+
+
+def _drain(job: "LocalRun", report: Any) -> None:
+    from contextlib import closing
+
+    with closing(job.results()) as results:
+        for result in results:
+            report.result(result)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, as service managers send it, ends a run as Ctrl-C does: everything is flushed."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,60 @@
+"""From a plan to the parts of a run: segmenter, trackers, sinks."""
+
+from fractions import Fraction
+from pathlib import Path
+
+from ..acceleration import optimize
+from ..config.run import RunSettings
+from ..config.sources import SelectionSettings
+from ..fcclip.spec import DEFAULT_MODEL
+from ..segmenter import Segmenter
+from ..sinks.base import Sink, StreamFacts
+from ..sinks.build import build_sink
+from ..sources.base import SourceInfo
+from .plan import RunPlan, StreamPlan
+
+__all__ = ["build_segmenter", "build_sinks", "result_fps"]
+
+
+def build_segmenter(settings: RunSettings, *, progress: bool = True) -> Segmenter:
+    """The model of a run, filled and made as fast as asked for.
+
+    Errors as of `Segmenter.load`.
+    """
+    model = settings.model
+    segmenter = Segmenter.load(
+        model.name or DEFAULT_MODEL,
+        weights=model.weights,
+        clip=model.clip,
+        device=model.device,
+        precision=model.precision,
+        short_side=model.short_side,
+        max_long_side=model.max_long_side,
+        progress=progress,
+    )
+    if settings.tracking.method == "minvis":
+        segmenter.min_objectness = 0.0  # its tracks are the model's query slots, so all of them have to be there
+    return optimize(segmenter, compile=model.compile, channels_last=model.channels_last)
+
+
+def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path) -> list[Sink]:
+    """The sinks of one stream, not yet open. `folder` is its own."""
+    settings = plan.settings
+    facts = StreamFacts(
+        stream_id=stream.name,
+        folder=folder,
+        model=plan.spec.name,
+        vocabulary=stream.vocabulary,
+        live=stream.live,
+        fps=result_fps(stream.info, settings.selection),
+        recording=stream.recording,
+    )
+    return [build_sink(sink, facts, settings.rotation) for sink in settings.sinks]
+
+
+def result_fps(info: SourceInfo, selection: SelectionSettings) -> Fraction | None:
+    """Results a second: the stream's rate, after stride and max_fps."""
+    if info.fps is None:
+        return None
+    fps = info.fps / selection.stride
+    return fps if selection.max_fps is None else min(fps, Fraction(selection.max_fps))

@@ -1,0 +1,242 @@
+"""One thread for each stream that gives its results away: sinks, counters, commits, and the caller's own loop."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..frames import FrameResult
+from ..metrics import StreamCounters
+from ..runs.commits import Commit, write_commit
+from ..sinks.base import Emission, Sink
+from ..sources.base import Position
+from ..tracks import TrackRow
+from .channel import Channel
+from .intake import Arrived
+
+__all__ = ["Closing", "Emitter", "Outgoing"]
+
+logger = logging.getLogger(__name__)
+
+OUTLET_LIMIT = 64  # results that wait for a sink that gives things away
+OUTLET_SECONDS = 30.0  # what such a sink gets at the end to empty its queue
+
+TrackerState = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outgoing:
+    """A frame's results, leaving the model.
+
+    Attributes:
+        emission: for the sinks.
+        arrived: the frame.
+        identities: given out so far.
+        state: of the tracker after this frame, where it is time for a commit.
+    """
+
+    emission: Emission
+    arrived: Arrived
+    identities: int
+    state: TrackerState | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closing:
+    """The stream's last word.
+
+    Attributes:
+        finished: it has ended by itself; else the run was stopped, and can go on from here.
+        state: of the tracker after the last frame; None where it is not known to be whole.
+        remaining: tracks that were alive, where the stream has ended.
+    """
+
+    finished: bool
+    state: TrackerState | None = None
+    remaining: tuple[TrackRow, ...] = ()
+
+
+@dataclass(slots=True)
+class _Outlet:
+    """A sink that others may hold up, behind a queue and in a thread of its own."""
+
+    sink: Sink
+    channel: Channel[Emission] = field(default_factory=lambda: Channel(OUTLET_LIMIT))
+    thread: threading.Thread | None = None
+    lost: int = 0
+
+
+class Emitter:
+    """Takes the results of one stream, in order.
+
+    Args:
+        stream_id: its name.
+        folder: of the stream, for commits; None keeps no commits.
+        sinks: opened here, in the stream's thread, before its first result.
+        counters: of the stream.
+        live: whether records tell of wall clock and drops.
+        results: where the caller takes them; None if nobody does.
+        fail: ends the run with an error.
+        queue: results that may wait.
+        committed: what the stream goes on from; None for a new run.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        folder: Path | None,
+        sinks: Sequence[Sink],
+        counters: StreamCounters,
+        *,
+        live: bool,
+        results: Channel[FrameResult],
+        fail: Callable[[Exception], None],
+        queue: int,
+        committed: Commit | None = None,
+    ) -> None:
+        self.stream_id = stream_id
+        self.folder = folder
+        self.counters = counters
+        self.live = live
+        self.finished = False
+        self._inner = [sink for sink in sinks if not sink.external]
+        self._outlets = [_Outlet(sink) for sink in sinks if sink.external]
+        self._results = results
+        self._fail = fail
+        self._channel: Channel[Outgoing | Closing] = Channel(queue)
+        self._last: Outgoing | None = None
+        self._committed = committed
+        self._thread = threading.Thread(target=self._run, name=f"emit {stream_id}")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, item: Outgoing | Closing) -> bool:
+        """The next result, waiting for room; False where the emitter has failed."""
+        return self._channel.put(item)
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._open()
+            for item in self._channel:
+                if isinstance(item, Closing):
+                    self._close(item)
+                    return
+                self._emit(item)
+        except Exception as error:
+            self._channel.cancel()
+            self._fail(error)
+            self._abandon()
+
+    def _open(self) -> None:
+        for sink in [*self._inner, *(outlet.sink for outlet in self._outlets)]:
+            sink.open(None if self._committed is None else self._committed.sinks.get(sink.name))
+        for outlet in self._outlets:
+            outlet.thread = threading.Thread(
+                target=self._serve, args=(outlet,), name=f"{outlet.sink.name} {self.stream_id}"
+            )
+            outlet.thread.start()
+
+    def _emit(self, item: Outgoing) -> None:
+        result = self._finished(item)
+        emission = replace(item.emission, result=result)
+        for sink in self._inner:
+            sink.write(emission)
+        for outlet in self._outlets:
+            self._hand_over(outlet, emission)
+        self.counters.emitted(
+            failed=result.status == "failed",
+            latency_seconds=self._latency(item),
+            tracks=item.identities,
+        )
+        self._last = item
+        if item.state is not None:
+            self._commit(item, item.state)
+        self._results.put(result)
+
+    def _finished(self, item: Outgoing) -> FrameResult:
+        """The record, with what only live ones tell."""
+        result = item.emission.result
+        if not self.live:
+            return result
+        return replace(result, latency_seconds=self._latency(item), dropped=self.counters.take_dropped())
+
+    def _latency(self, item: Outgoing) -> float:
+        captured = item.arrived.frame.captured_at
+        if captured is None:
+            return time.monotonic() - item.arrived.arrived_at
+        return max(0.0, (datetime.now(UTC) - captured).total_seconds())
+
+    def _hand_over(self, outlet: _Outlet, emission: Emission) -> None:
+        """Recorded input waits for whoever takes its results, live input cannot."""
+        if not (outlet.channel.offer(emission) if self.live else outlet.channel.put(emission)):
+            outlet.lost += 1
+
+    def _serve(self, outlet: _Outlet) -> None:
+        try:
+            for emission in outlet.channel:
+                outlet.sink.write(emission)
+        except Exception as error:
+            outlet.channel.cancel()
+            self._fail(error)
+
+    def _commit(self, item: Outgoing, state: TrackerState, *, done: bool = False) -> None:
+        if self.folder is None:
+            return
+        frame = item.arrived.frame
+        kept = item.arrived.number + 1
+        failed = self.counters.totals().failed
+        commit = Commit(
+            position=Position(frame.index, frame.pts_ticks, frame.epoch),
+            kept=kept,
+            totals={**item.arrived.totals, "emitted": kept, "failed": failed, "tracks": item.identities},
+            tracker=state,
+            sinks={sink.name: sink.state() for sink in self._inner},
+            done=done,
+        )
+        write_commit(self.folder, commit)
+        self._committed = commit
+
+    def _close(self, closing: Closing) -> None:
+        if not closing.finished and closing.state is not None and self._last is not None:
+            self._commit(self._last, closing.state)
+        for sink in self._inner:
+            sink.close(closing.remaining)
+        self._close_outlets()
+        if closing.finished and self.folder is not None:
+            self._mark_done()
+        self.finished = closing.finished
+
+    def _close_outlets(self) -> None:
+        for outlet in self._outlets:
+            outlet.channel.close()
+            if outlet.thread is not None:
+                outlet.thread.join(OUTLET_SECONDS)
+                if outlet.thread.is_alive():
+                    logger.warning("%s: %s does not take its results", self.stream_id, outlet.sink.name)
+                    outlet.channel.cancel()
+            outlet.sink.close()
+
+    def _mark_done(self) -> None:
+        """So that going on with a finished run has nothing to do."""
+        if self._last is not None:
+            self._commit(self._last, {}, done=True)
+        elif self._committed is not None and self.folder is not None:
+            write_commit(self.folder, replace(self._committed, done=True))
+
+    def _abandon(self) -> None:
+        """After an error: release what is held; nothing more is written, and the first error is the one that counts."""
+        for outlet in self._outlets:
+            outlet.channel.cancel()
+        for sink in [*self._inner, *(outlet.sink for outlet in self._outlets)]:
+            try:
+                sink.close()
+            except Exception:
+                logger.debug("%s: %s could not be closed", self.stream_id, sink.name, exc_info=True)

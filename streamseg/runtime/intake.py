@@ -1,0 +1,156 @@
+"""Where decoders leave frames and the model takes them, batch by batch.
+
+Recorded streams wait for room, so no frame of theirs is lost. Live streams never wait: their oldest frame makes room
+for the newest. A batch takes from the streams in turn, and only frames that are already there, but for a short moment:
+a slow stream holds nobody up.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..frames import Frame
+
+__all__ = ["Arrived", "BufferPolicy", "Ended", "Intake", "drop_oldest"]
+
+
+class BufferPolicy(Enum):
+    """What happens to a frame for which there is no room."""
+
+    WAIT = "wait"  # the decoder waits: recorded input
+    NEWEST = "newest"  # the oldest frame leaves: live input
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """A frame on its way.
+
+    Attributes:
+        frame: the frame.
+        number: how many wanted frames of its stream came before it, in the whole run.
+        arrived_at: `time.monotonic()` when it left the decoder.
+        totals: counts of its stream up to this frame, for the commit; recorded input only.
+    """
+
+    frame: Frame
+    number: int
+    arrived_at: float
+    totals: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A stream has no more frames; `error` says why, where that is not simply its end."""
+
+    stream_id: str
+    error: Exception | None = None
+
+
+def drop_oldest(waiting: deque[Arrived], limit: int) -> list[Arrived]:
+    """Take the oldest from `waiting` until it has room for one more; what was taken."""
+    dropped = []
+    while len(waiting) >= limit:
+        dropped.append(waiting.popleft())
+    return dropped
+
+
+class Intake:
+    """Frames of several streams on their way to one model.
+
+    Args:
+        policies: by stream.
+        limit: frames of one stream that may wait.
+    """
+
+    def __init__(self, policies: Mapping[str, BufferPolicy], limit: int) -> None:
+        self._policies = dict(policies)
+        self._limit = limit
+        self._waiting: dict[str, deque[Arrived]] = {stream_id: deque() for stream_id in policies}
+        self._ended: dict[str, Ended] = {}
+        self._open = set(policies)
+        self._turn = deque(policies)
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def put(self, item: Arrived) -> list[Arrived]:
+        """Leave a frame; returns those that were lost for it (itself, where the intake has stopped)."""
+        stream_id = item.frame.stream_id
+        waiting = self._waiting[stream_id]
+        with self._changed:
+            lost: list[Arrived] = []
+            if self._policies[stream_id] is BufferPolicy.NEWEST:
+                lost = drop_oldest(waiting, self._limit)
+            else:
+                self._changed.wait_for(lambda: self._stopped or len(waiting) < self._limit)
+            if self._stopped:
+                return [*lost, item]
+            waiting.append(item)
+            self._changed.notify_all()
+            return lost
+
+    def end(self, stream_id: str, error: Exception | None = None) -> None:
+        """A stream's last frame has been left."""
+        with self._changed:
+            self._ended[stream_id] = Ended(stream_id, error)
+            self._changed.notify_all()
+
+    def stop(self) -> list[Arrived]:
+        """Take no more frames, and give back those that are waiting."""
+        with self._changed:
+            self._stopped = True
+            left = [item for waiting in self._waiting.values() for item in waiting]
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._changed.notify_all()
+            return left
+
+    def take(self, max_batch: int, max_wait_seconds: float) -> tuple[list[Arrived], list[Ended]]:
+        """The next batch, and the streams that have ended and whose frames have all been taken.
+
+        Waits for the first frame or end; then at most `max_wait_seconds` for others to join a live frame. Both empty:
+        every stream has ended, or the intake has stopped.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or not self._open or self._any_news())
+            if self._stopped:
+                return [], []
+            self._gather(max_batch, max_wait_seconds)
+            batch = self._pick(max_batch)
+            ended = [
+                self._ended[name] for name in sorted(self._open) if name in self._ended and not self._waiting[name]
+            ]
+            self._open -= {end.stream_id for end in ended}
+            self._changed.notify_all()
+            return batch, ended
+
+    def _any_news(self) -> bool:
+        return any(self._waiting[name] or name in self._ended for name in self._open)
+
+    def _gather(self, max_batch: int, max_wait_seconds: float) -> None:
+        """Let others join, but only where a frame of live input is waiting: a recording's next ones are not far."""
+        deadline = time.monotonic() + max_wait_seconds
+        while self._is_worth_waiting(max_batch) and (left := deadline - time.monotonic()) > 0:
+            self._changed.wait(left)
+
+    def _is_worth_waiting(self, max_batch: int) -> bool:
+        if self._stopped:
+            return False
+        ready = sum(len(waiting) for waiting in self._waiting.values())
+        missing = any(not self._waiting[name] and name not in self._ended for name in self._open)
+        live = any(self._policies[name] is BufferPolicy.NEWEST for name in self._open if self._waiting[name])
+        return 0 < ready < max_batch and missing and live
+
+    def _pick(self, max_batch: int) -> list[Arrived]:
+        """From the streams in turn, one frame at a time; the stream that was first is last next time."""
+        batch: list[Arrived] = []
+        while len(batch) < max_batch and any(self._waiting.values()):
+            for name in list(self._turn):
+                if self._waiting[name] and len(batch) < max_batch:
+                    batch.append(self._waiting[name].popleft())
+                    self._turn.remove(name)
+                    self._turn.append(name)
+        return batch

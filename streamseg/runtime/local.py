@@ -1,0 +1,268 @@
+"""A run in this process: decode, segment and emit overlap in threads, joined by bounded queues.
+
+    read <stream>  ->  intake  ->  segment  ->  emit <stream>  ->  results, in the caller's thread
+    one per stream                 one for all   one per stream
+
+This is the reference behaviour. An error in any stage ends the run with that error; a stream that cannot go on ends
+alone, and the run reports it at the end. Nothing waits on a queue that nobody empties: stopping wakes everybody.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from ..errors import StreamsegError
+from ..frames import FrameResult
+from ..metrics import StreamCounters, StreamTotals
+from ..pipeline.build import build_sinks
+from ..pipeline.plan import RunPlan, StreamPlan
+from ..pipeline.tracker import Tracker
+from ..runs.commits import Commit
+from ..runs.folder import RunFolder
+from ..segmenter import Segmenter
+from ..sources.base import Position
+from ..sources.selection import Selection
+from .channel import Channel
+from .emitter import Emitter
+from .intake import BufferPolicy, Intake
+from .reader import StreamReader
+from .resume import Resumption
+from .worker import Lane, Worker
+
+__all__ = ["LocalRun"]
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5
+JOIN_SECONDS = 30.0  # what a hanging read may take at the end; its thread is a daemon
+MAX_GPU_BATCH = 8
+
+
+class LocalRun:
+    """One run. `results()` does it.
+
+    Args:
+        plan: what to run.
+        segmenter: the model.
+        folder: where sinks write and places are noted; None for a run whose results only the caller takes.
+        resumption: where the streams go on; None for a new run.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        segmenter: Segmenter,
+        folder: RunFolder | None = None,
+        resumption: Resumption | None = None,
+    ) -> None:
+        self.plan = plan
+        self.segmenter = segmenter
+        self.folder = folder
+        self.stream_errors: dict[str, Exception] = {}
+        self._resumption = resumption or Resumption({})
+        self._counters = {stream.name: StreamCounters() for stream in plan.streams}
+        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue)
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        active = [stream for stream in plan.streams if not self._resumption.is_done(stream.name)]
+        self._intake = Intake({stream.name: _policy(stream) for stream in active}, plan.settings.batch.queue)
+        self._emitters = {stream.name: self._emitter(stream) for stream in active}
+        self._readers = {stream.name: self._reader(stream) for stream in active}
+        self._worker = self._new_worker(active)
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._closer = threading.Thread(target=self._close_results, name="closer")
+
+    def results(self) -> Iterator[FrameResult]:
+        """Run to the end, giving each frame's result after its sinks have taken it.
+
+        Streams are mixed as they come; each stream's frames are in order. Closing the iterator stops the run.
+
+        Raises:
+            StreamsegError: a stage failed, or, at the end, streams did; the message names them.
+        """
+        self._start()
+        try:
+            yield from self._results
+        finally:
+            self.stop()
+            self._join()
+        self._raise_failures()
+
+    def stop(self) -> None:
+        """End the run soon: what has been segmented is written, what waits is not. May be called from any thread."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._stopping.set()
+        for reader in self._readers.values():
+            reader.stop()
+        for item in self._intake.stop():
+            self._counters[item.frame.stream_id].dropped("stopped")
+        self._results.cancel()
+
+    def totals(self) -> dict[str, StreamTotals]:
+        """Counts by stream, at any time, from any thread."""
+        return {name: counters.totals() for name, counters in self._counters.items()}
+
+    def statuses(self) -> dict[str, str]:
+        """What each stream is doing, for people."""
+        statuses = {stream.name: "done" for stream in self.plan.streams}
+        for name, reader in self._readers.items():
+            statuses[name] = "failed" if name in self.stream_errors else reader.source.status
+        return statuses
+
+    # Building.
+
+    def _emitter(self, stream: StreamPlan) -> Emitter:
+        folder = None if self.folder is None else self.folder.stream(stream.name)
+        commit = self._resumption.commit(stream.name)
+        if commit is not None:
+            self._counters[stream.name].go_on_from(commit.totals)
+        return Emitter(
+            stream.name,
+            folder,
+            [] if folder is None else build_sinks(self.plan, stream, folder),
+            self._counters[stream.name],
+            live=stream.live,
+            results=self._results,
+            fail=self._fail,
+            queue=self.plan.settings.batch.queue,
+            committed=commit,
+        )
+
+    def _reader(self, stream: StreamPlan) -> StreamReader:
+        commit = self._resumption.commit(stream.name)
+        after = None if commit is None else _place(commit, live=stream.live)
+        return StreamReader(
+            self.plan.open(stream),
+            lambda: self.plan.open(stream),
+            Selection(self.plan.settings.selection, after=after, kept_before=0 if commit is None else commit.kept),
+            self._intake,
+            self._counters[stream.name],
+            after=after,
+            number=0 if commit is None else commit.kept,
+        )
+
+    def _new_worker(self, active: list[StreamPlan]) -> Worker:
+        settings = self.plan.settings
+        on_cpu = self.segmenter.device.type == "cpu"
+        return Worker(
+            self.segmenter,
+            {stream.name: self._lane(stream) for stream in active},
+            self._intake,
+            max_batch=settings.batch.max_batch or (1 if on_cpu else MAX_GPU_BATCH),
+            max_wait_seconds=settings.batch.max_wait_seconds,
+            commit_seconds=settings.commit_seconds,
+            max_failures=settings.max_failures,
+            prepare=self._prepare_torch,
+            fail=self._fail,
+            stream_failed=self._stream_failed,
+        )
+
+    def _lane(self, stream: StreamPlan) -> Lane:
+        tracker = Tracker(self.segmenter, self.plan.settings.tracking, panoptic=self.plan.settings.panoptic)
+        commit = self._resumption.commit(stream.name)
+        if commit is not None and not stream.live:
+            tracker.load_state_dict(commit.tracker, stream.vocabulary)
+        return Lane(
+            tracker,
+            self._emitters[stream.name],
+            stream.vocabulary,
+            replay_until=self._resumption.replay_until(stream.name),
+            commits=self.folder is not None,
+        )
+
+    def _prepare_torch(self) -> None:
+        """In the thread that computes: torch keeps its number of threads for each thread of the program."""
+        if self.plan.settings.torch_threads is not None:
+            torch.set_num_threads(self.plan.settings.torch_threads)
+
+    # Running.
+
+    def _start(self) -> None:
+        for emitter in self._emitters.values():
+            emitter.start()
+        self._worker.start()
+        self._closer.start()
+        for reader in self._readers.values():
+            reader.start()
+        self._watchdog.start()
+
+    def _watch(self) -> None:
+        """Gives up readers that hang, until the run ends."""
+        live = [
+            self._readers[stream.name] for stream in self.plan.streams if stream.live and stream.name in self._readers
+        ]
+        while live and not self._stopping.wait(WATCH_SECONDS):
+            for reader in live:
+                reader.watch(self.plan.settings.live.watchdog_seconds)
+
+    def _close_results(self) -> None:
+        """Once everything has been emitted, the caller's loop ends."""
+        self._worker.join()
+        for emitter in self._emitters.values():
+            emitter.join()
+        self._results.close()
+
+    def _fail(self, error: Exception) -> None:
+        """An error that ends the run; the first one counts."""
+        with self._lock:
+            self._failure = self._failure or error
+        self.stop()
+
+    def _stream_failed(self, name: str, error: Exception) -> None:
+        """An error that ends one stream, while the others go on."""
+        self.stream_errors.setdefault(name, error)
+        self._readers[name].stop()
+        if len(self.plan.streams) > 1:
+            logger.error("%s", error)
+
+    def _join(self) -> None:
+        self._closer.join()
+        for name, reader in self._readers.items():
+            if not reader.join(JOIN_SECONDS):
+                logger.warning("%s: the reader hangs, and is left behind", name)
+        self._watchdog.join()
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if self.folder is None:
+            return
+        state = "failed" if self._failure else "stopped" if self._unfinished() else "finished"
+        self.folder.manifest["state"] = state
+        for name, totals in self.totals().items():
+            entry: dict[str, Any] = self.folder.manifest["streams"][name]
+            entry["totals"] = totals.to_dict()
+            if name in self.stream_errors:
+                entry["error"] = " ".join(str(self.stream_errors[name]).split())
+        with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already
+            self.folder.save()
+
+    def _unfinished(self) -> bool:
+        return bool(self.stream_errors) or any(not emitter.finished for emitter in self._emitters.values())
+
+    def _raise_failures(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        errors: Mapping[str, Exception] = self.stream_errors
+        if len(errors) == 1:
+            raise next(iter(errors.values()))
+        if errors:
+            texts = "; ".join(" ".join(str(error).split()) for error in errors.values())
+            raise StreamsegError(f"{len(errors)} of {len(self.plan.streams)} streams failed: {texts}")
+
+
+def _policy(stream: StreamPlan) -> BufferPolicy:
+    return BufferPolicy.NEWEST if stream.live else BufferPolicy.WAIT
+
+
+def _place(commit: Commit, *, live: bool) -> Position:
+    """Where a stream goes on. A camera has moved on meanwhile: that is a new epoch, with a time of its own."""
+    if not live:
+        return commit.position
+    return Position(commit.position.index, None, commit.position.epoch + 1)

@@ -1,0 +1,131 @@
+"""`streamseg.run(...)`: from a few words to results, and what the command line builds on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from ..config.run import RunSettings, merged, read_settings
+from ..errors import ConfigError
+from ..frames import FrameResult
+from ..pipeline.build import build_segmenter
+from ..pipeline.identity import run_identity, run_manifest
+from ..pipeline.plan import plan_run
+from ..runs.folder import RunFolder
+from ..segmenter import Segmenter
+from .local import LocalRun
+from .resume import check_same_run, resume_from
+
+__all__ = ["prepare_run", "run"]
+
+SourceLike = str | int | PathLike[str]
+
+
+def run(
+    source: SourceLike | Sequence[SourceLike] | None = None,
+    *,
+    classes: str | Sequence[str] | None = None,
+    vocabulary: str | None = None,
+    background: str | None = None,
+    model: str | None = None,
+    weights: str | PathLike[str] | None = None,
+    output: str | PathLike[str] | None = None,
+    save: str | Sequence[str] | None = None,
+    config: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    segmenter: Segmenter | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[FrameResult]:
+    """Segment and track video; gives the result of every frame as it is done.
+
+        for result in streamseg.run("street.mp4", classes=["car", "person", "road:stuff"]):
+            print(result.index, [segment.label for segment in result.segments])
+
+    Everything is checked before it returns; frames are computed while the caller iterates, some ahead. Leaving the loop
+    stops the run.
+
+    Args:
+        source: a path, URL, glob, camera index, `world:...`, or several; None for those of `config`.
+        classes: what to look for: one text, or one for each category.
+        vocabulary: a built-in vocabulary or a file, instead of classes.
+        background: "auto" or "none", see `VocabularySettings`.
+        model, weights: see `ModelSettings`.
+        output: folder for files; None writes none.
+        save: kinds of sinks, such as "jsonl,png,video"; they need an output. None: those of `config`, or jsonl.
+        config: a YAML file to start from.
+        settings: anything else, nested as in a config file; counts over it.
+        segmenter: one that is loaded already; model and weights are then its own.
+        resume: go on with the run in `output`.
+        overwrite: replace the run in `output`.
+
+    Raises:
+        ConfigError: something is unknown, contradictory or in the way.
+        SourceError: a recording cannot be opened.
+        WeightsError: the model cannot be filled.
+    """
+    given = {
+        "sources": _sources(source),
+        "vocabulary": _given(classes=_joined(classes), vocabulary=vocabulary, background=background),
+        "model": _given(name=model, weights=None if weights is None else fspath(weights)),
+        "sinks": None if save is None else _kinds(save),
+        "output": None if output is None else fspath(output),
+    }
+    named = {key: value for key, value in given.items() if value}
+    chosen = read_settings(None if config is None else Path(config), given=merged(named, settings or {}))
+    return prepare_run(chosen, segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False).results()
+
+
+def prepare_run(
+    settings: RunSettings,
+    *,
+    segmenter: Segmenter | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LocalRun:
+    """A run that is ready to start: sources looked at, the model loaded, the folder there.
+
+    Args:
+        settings: of the run.
+        segmenter: one that is loaded already.
+        resume, overwrite: what to do with an earlier run in its folder; resuming where there is none starts one.
+        progress: show bars while weights and words are fetched or computed.
+    """
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite are both given, expected one of them: leave one out")
+    plan = plan_run(settings)
+    output = settings.output
+    if output is None:
+        if resume or overwrite:
+            raise ConfigError("resume and overwrite are about an output folder, and there is none: give output")
+        return LocalRun(plan, segmenter or build_segmenter(settings, progress=progress))
+    going_on = resume and RunFolder.is_run(output)
+    if not going_on:  # seconds before the model is there
+        RunFolder.check_free(output, plan.names, overwrite=overwrite)
+    model = segmenter or build_segmenter(settings, progress=progress)
+    identity = run_identity(plan, model)
+    if going_on:
+        folder = RunFolder.open(output)
+        check_same_run(folder.manifest["identity"], identity)
+        return LocalRun(plan, model, folder, resume_from(folder))
+    return LocalRun(plan, model, RunFolder.create(output, run_manifest(plan, identity), overwrite=overwrite))
+
+
+def _sources(source: SourceLike | Sequence[SourceLike] | None) -> list[str]:
+    if source is None:
+        return []
+    several = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    return [str(one) if isinstance(one, int) else fspath(one) for one in several]
+
+
+def _joined(classes: str | Sequence[str] | None) -> str | None:
+    return classes if classes is None or isinstance(classes, str) else "; ".join(classes)
+
+
+def _kinds(save: str | Sequence[str]) -> list[str]:
+    return [kind.strip() for kind in (save.split(",") if isinstance(save, str) else save) if kind.strip()]
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
