@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import ConfigError
 from ..fcclip.criterion import CriterionSettings
 from ..fcclip.spec import DEFAULT_MODEL, get_spec
 from ..parsing import apply_overrides, flatten, from_mapping, read_yaml, require, to_plain

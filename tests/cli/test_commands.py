@@ -20,9 +20,9 @@ from streamseg.cli import about
 from streamseg.errors import ConfigError, DownloadError, SinkError, VocabularyError, WeightsError
 from streamseg.fcclip.spec import MODEL_SPECS
 from streamseg.frames import json_schema
+from streamseg.pipeline.words import choose_vocabulary
 from streamseg.sinks import images as image_sink
 from streamseg.testing import ScriptedSegmenter, masks_by_color
-from streamseg.pipeline.words import choose_vocabulary
 from streamseg.vocabulary import Vocabulary
 
 CLASSES = ("--classes", "car; person; sky:stuff", "--background", "none")
