@@ -49,7 +49,7 @@ def assert_close(ours: Queries, theirs: Queries, tolerance: float) -> None:
 
 
 def test_bfloat16_agrees_on_the_demo() -> None:
-    """On pictures of its world, 19 of 20 queries keep a cosine of 0.995 to float32, and nearly all pixels their segment.
+    """On pictures of its world, 19 of 20 queries keep a cosine of 0.995 to float32, nearly all pixels their segment.
 
     Segments are compared whatever their number: one query that comes or goes renumbers all behind it.
     """
