@@ -23,6 +23,7 @@ __all__ = [
     "PanopticSegment",
     "instance_inference",
     "merge_masks",
+    "panoptic_from_association",
     "panoptic_from_queries",
     "panoptic_inference",
     "published_scores",
@@ -100,14 +101,11 @@ def panoptic_from_queries(
     """
     scores, labels = published_scores(queries).max(-1)
     keep = _kept(scores, labels, void=queries.class_log_scores.shape[-1], score_threshold=score_threshold)
-    geometry = queries.geometry
-    if output_hw is not None:
-        geometry = MaskGeometry(geometry.padded_hw, geometry.resized_hw, output_hw)
     return merge_masks(
         scores[keep],
         labels[keep],
         queries.mask_logits[keep],
-        geometry,
+        _geometry(queries, output_hw),
         queries.vocabulary.categories,
         overlap_threshold=overlap_threshold,
     )
@@ -128,6 +126,48 @@ def panoptic_inference(
     geometry = MaskGeometry(size, size, size)
     return merge_masks(
         scores[keep], labels[keep], mask_logits[keep], geometry, categories, overlap_threshold=overlap_threshold
+    )
+
+
+def panoptic_from_association(
+    queries: Queries,
+    *,
+    ids: Sequence[int] | npt.NDArray[np.int64],
+    labels: Tensor,
+    scores: Tensor,
+    keep: Tensor,
+    output_hw: tuple[int, int] | None = None,
+    score_threshold: float = 0.0,
+    overlap_threshold: float = OVERLAP_THRESHOLD,
+) -> PanopticMap:
+    """The same merge with identities, which association over time has decided, together with labels and weights.
+
+    A query without an id stays out, unless it is background: what nobody follows must not take pixels from a segment
+    that is followed, nor make it fail the overlap filter. Background has no id either, but winning pixels for void is
+    its task.
+
+    Args:
+        queries: of one frame.
+        ids: (N,), whose segment each query is; 0 for none. Queries that share one (stuff) share a segment.
+        labels: (N,) int64, position in the vocabulary's categories, then background.
+        scores: (N,), weight of each query.
+        keep: (N,) bool, the published rule keeps the query.
+        output_hw, score_threshold, overlap_threshold: as of `panoptic_from_queries`.
+
+    Returns:
+        Segments under their ids, ascending.
+    """
+    identities = torch.as_tensor(np.asarray(ids, np.int64)).to(labels.device)
+    enters = (identities > 0) | (labels >= len(queries.vocabulary))
+    chosen = torch.nonzero(keep & enters & (scores > score_threshold)).squeeze(1)
+    return _merge(
+        scores[chosen],
+        labels[chosen],
+        queries.mask_logits[chosen],
+        _geometry(queries, output_hw),
+        queries.vocabulary.categories,
+        overlap_threshold=overlap_threshold,
+        ids=identities[chosen],
     )
 
 
@@ -153,45 +193,7 @@ def merge_masks(
     Returns:
         Segments numbered from 1 in the order of the masks.
     """
-    height, width = geometry.output_hw
-    if len(scores) == 0:
-        return PanopticMap(np.zeros((height, width), np.int32), ())
-    winner, winner_is_sure, own_area = compete(scores, mask_logits, geometry)
-
-    count = len(scores)
-    won_area = torch.bincount(winner.flatten(), minlength=count)
-    sure_area = torch.bincount(winner[winner_is_sure], minlength=count)
-    facts = torch.stack((own_area, won_area, sure_area, labels)).cpu().numpy()  # once a frame, not once a mask
-    host_scores = scores.float().cpu().numpy()
-
-    table = np.zeros(count, np.int32)
-    segments: list[PanopticSegment] = []
-    stuff: dict[int, int] = {}
-    for query, (own, won, sure, label) in enumerate(facts.T.tolist()):
-        if own == 0 or won == 0 or sure == 0 or won / own < overlap_threshold or label >= len(categories):
-            continue
-        category = categories[label]
-        if label in stuff:
-            position = stuff[label]
-            table[query] = segments[position].id
-            segments[position] = _grown(segments[position], sure, float(host_scores[query]))
-            continue
-        if not category.isthing:
-            stuff[label] = len(segments)
-        table[query] = len(segments) + 1
-        segments.append(
-            PanopticSegment(
-                id=len(segments) + 1,
-                category_id=category.id,
-                label=category.label,
-                isthing=category.isthing,
-                score=float(host_scores[query]),
-                area=sure,
-                query=query,
-            )
-        )
-    ids = torch.from_numpy(table).to(winner.device)[winner].masked_fill_(~winner_is_sure, 0)
-    return PanopticMap(ids.cpu().numpy(), tuple(segments))
+    return _merge(scores, labels, mask_logits, geometry, categories, overlap_threshold=overlap_threshold, ids=None)
 
 
 def semantic_inference(class_probabilities: Tensor, mask_logits: Tensor) -> Tensor:
@@ -230,6 +232,60 @@ def instance_inference(
     order = (scores * inside).argsort(descending=True, stable=True)
     masks = masks[order]
     return Instances((scores * inside)[order], (pairs % num_classes)[order], masks, _boxes_xywh(masks))
+
+
+def _merge(
+    scores: Tensor,
+    labels: Tensor,
+    mask_logits: Tensor,
+    geometry: MaskGeometry,
+    categories: Sequence[Category],
+    *,
+    overlap_threshold: float,
+    ids: Tensor | None,
+) -> PanopticMap:
+    """`merge_masks`; with `ids` (N,) int64 the segments bear these instead of being numbered."""
+    height, width = geometry.output_hw
+    if len(scores) == 0:
+        return PanopticMap(np.zeros((height, width), np.int32), ())
+    winner, winner_is_sure, own_area = compete(scores, mask_logits, geometry)
+
+    count = len(scores)
+    won_area = torch.bincount(winner.flatten(), minlength=count)
+    sure_area = torch.bincount(winner[winner_is_sure], minlength=count)
+    given = torch.zeros_like(labels) if ids is None else ids
+    facts = torch.stack((own_area, won_area, sure_area, labels, given)).cpu().numpy()  # once a frame, not once a mask
+    host_scores = scores.float().cpu().numpy()
+
+    table = np.zeros(count, np.int32)
+    segments: dict[int, PanopticSegment] = {}
+    stuff: dict[int, int] = {}
+    for query, (own, won, sure, label, known) in enumerate(facts.T.tolist()):
+        if own == 0 or won == 0 or sure == 0 or won / own < overlap_threshold or label >= len(categories):
+            continue
+        category, following = categories[label], len(segments) + 1
+        number = known or (following if category.isthing else stuff.setdefault(label, following))
+        table[query] = number
+        if number in segments:
+            segments[number] = _grown(segments[number], sure, float(host_scores[query]))
+            continue
+        segments[number] = PanopticSegment(
+            id=number,
+            category_id=category.id,
+            label=category.label,
+            isthing=category.isthing,
+            score=float(host_scores[query]),
+            area=sure,
+            query=query,
+        )
+    values = torch.from_numpy(table).to(winner.device)[winner].masked_fill_(~winner_is_sure, 0)
+    return PanopticMap(values.cpu().numpy(), tuple(segments[number] for number in sorted(segments)))
+
+
+def _geometry(queries: Queries, output_hw: tuple[int, int] | None) -> MaskGeometry:
+    """How the masks map to a map of this size; None for the frame's own."""
+    geometry = queries.geometry
+    return geometry if output_hw is None else MaskGeometry(geometry.padded_hw, geometry.resized_hw, output_hw)
 
 
 def _kept(scores: Tensor, labels: Tensor, *, void: int, score_threshold: float) -> Tensor:
