@@ -3,14 +3,15 @@
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..config.packaged import PACKAGED_CONFIGS, find_config
 from ..config.run import RunSettings, read_settings
 from ..errors import ConfigError
 from .app import app
@@ -26,12 +27,12 @@ _OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)*=")
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
-def seconds(option: str) -> Any:
+def seconds(option: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
         """Seconds, or minutes and hours in front of them: 90, 1:30, 0:01:30."""
         parts = text.split(":")
         try:
-            value = sum(float(part) * 60**place for place, part in enumerate(reversed(parts)))
+            value = sum(float(part) * 60.0**place for place, part in enumerate(reversed(parts)))
         except ValueError:
             value = -1.0
         if value < 0 or len(parts) > 3:
@@ -41,7 +42,7 @@ def seconds(option: str) -> Any:
     return parse
 
 
-def positive(option: str) -> Any:
+def positive(option: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = float(text)
@@ -54,7 +55,7 @@ def positive(option: str) -> Any:
     return parse
 
 
-def size(option: str) -> Any:
+def size(option: str) -> Callable[[str], list[int]]:
     def parse(text: str) -> list[int]:
         match = _SIZE.fullmatch(text.lower())
         if match is None or "0" in match.groups():
@@ -138,7 +139,11 @@ def run(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings; options count over it.", metavar="FILE")
+        str | None,
+        typer.Option(
+            help=f"A YAML file of settings, or {', '.join(PACKAGED_CONFIGS)}; options count over it.",
+            metavar="FILE|NAME",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
@@ -186,14 +191,12 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def choose_settings(
-    config: Path | None, given: dict[str, Any], save: str | None, overrides: Sequence[str]
+    config: str | None, given: dict[str, Any], save: str | None, overrides: Sequence[str]
 ) -> RunSettings:
     """Config file, then options, then KEY=VALUE. Sinks named by `save` keep what the config says of them."""
-    from dataclasses import replace
-
     from ..sinks.build import parse_save
 
-    settings = read_settings(config, overrides, given)
+    settings = read_settings(None if config is None else find_config(config), overrides, given)
     if save is not None:
         configured = {sink.kind: sink for sink in settings.sinks}
         settings = replace(settings, sinks=tuple(configured.get(sink.kind, sink) for sink in parse_save(save)))
@@ -215,24 +218,26 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _print_settings(settings: RunSettings) -> None:
-    """As a config file would say it; what follows from the sources and the model stands in comments."""
-    import yaml
-
-    from ..parsing import to_plain
+    """As a config file that says the same; what follows from the sources and the model is filled in."""
+    from ..config.describe import commented_yaml
     from ..pipeline.plan import plan_run
+    from ..sources.address import redact_text
 
     plan = plan_run(settings)
-    values = to_plain(settings)
-    values["sources"] = [
-        {**to_plain(stream.settings), "name": stream.name, "url": stream.shown} for stream in plan.streams
-    ]
-    values["model"]["name"] = plan.spec.name
-    for name in ("short_side", "max_long_side"):
-        values["model"][name] = values["model"][name] or getattr(plan.spec, name)
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
-    print(printable(text, sys.stdout), end="")
+    model = settings.model
+    resolved = replace(
+        settings,
+        sources=tuple(replace(stream.settings, name=stream.name) for stream in plan.streams),
+        model=replace(
+            model,
+            name=plan.spec.name,
+            short_side=model.short_side or plan.spec.short_side,
+            max_long_side=model.max_long_side or plan.spec.max_long_side,
+        ),
+    )
+    print(printable(redact_text(commented_yaml(resolved)), sys.stdout).lstrip("\n"), end="")
     for stream in plan.streams:
-        print(printable(f"# {stream.name}: {stream.describe()}", sys.stdout))
+        print(printable(f"# {stream.name}: {stream.describe()}; {stream.vocabulary!r}", sys.stdout))
 
 
 def _run(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:

@@ -9,7 +9,7 @@ alone, and the run reports it at the end. Nothing waits on a queue that nobody e
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -77,7 +77,7 @@ class LocalRun:
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._closer = threading.Thread(target=self._close_results, name="closer")
 
-    def results(self) -> Iterator[FrameResult]:
+    def results(self) -> Generator[FrameResult, None, None]:
         """Run to the end, giving each frame's result after its sinks have taken it.
 
         Streams are mixed as they come; each stream's frames are in order. Closing the iterator stops the run.

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
+from ..config.packaged import find_config
 from ..config.run import RunSettings, merged, read_settings
 from ..errors import ConfigError
 from ..frames import FrameResult
@@ -72,7 +72,7 @@ def run(
         "output": None if output is None else fspath(output),
     }
     named = {key: value for key, value in given.items() if value}
-    chosen = read_settings(None if config is None else Path(config), given=merged(named, settings or {}))
+    chosen = read_settings(None if config is None else find_config(fspath(config)), given=merged(named, settings or {}))
     return prepare_run(chosen, segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False).results()
 
 
