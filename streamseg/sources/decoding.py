@@ -26,7 +26,7 @@ class Damage:
         return bool(self.packets or self.frames)
 
     def __str__(self) -> str:
-        return f"{self.packets} packets lost, {self.frames} frames patched"
+        return f"{self.packets} lost packets, {self.frames} patched frames"
 
 
 def read_packets(opened: Opened, address: Address, damage: Damage, alive: Callable[[], bool]) -> Iterator[Any]:
@@ -46,6 +46,9 @@ def read_packets(opened: Opened, address: Address, damage: Damage, alive: Callab
                 failures = 0
                 if packet.size:
                     yield packet
+            return
+        except IndexError:  # damage made the container find more streams than it began with; PyAV trips at the end
+            damage.packets += 1
             return
         except av.error.InvalidDataError:  # the demuxer is done with this read, not with the file
             damage.packets += 1

@@ -32,11 +32,13 @@ class Opened:
     Attributes:
         container: of PyAV.
         stream: its video stream.
-        hardware: why decoding is not, or may be, done by hardware, for people.
+        decode: the settings it was opened with.
+        hardware: "cuda" if that may decode, else "cpu" with the reason.
     """
 
     container: Any
     stream: Any
+    decode: DecodeSettings
     hardware: str
 
     def decoder(self, first_frame: Any) -> str:
@@ -88,7 +90,7 @@ def open_video(
         stream = _video_stream(container, address)
         stream.thread_type = "SLICE" if hardware == "cuda" else "AUTO"
         stream.codec_context.thread_count = decode.threads
-        yield Opened(container, stream, hardware)
+        yield Opened(container, stream, decode, hardware)
 
 
 def reason_of(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import av.sidedata.sidedata
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Turn", "turn_of", "upright"]
+__all__ = ["Turn", "size_hw_of", "turn_of", "upright"]
 
 Turn = tuple[int, int, int, int]
 """Signs of the display matrix: a picture's (x, y) is shown at (a x + c y, b x + d y)."""
@@ -23,6 +23,11 @@ def turn_of(frame: Any) -> Turn:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
     return (0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)
+
+
+def size_hw_of(frame: Any) -> tuple[int, int]:
+    """(height, width) of a decoded frame, the right way up."""
+    return (frame.height, frame.width) if turn_of(frame)[0] else (frame.width, frame.height)
 
 
 def upright(frame: Any) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
 """Where to begin decoding so that a recording goes on after a certain frame, exactly as if it had never stopped.
 
-The packets up to that frame are read, not decoded. They tell whether each of them makes one frame, so that its number is
-certain, and where the keyframes are. Decoding then begins one keyframe earlier than needed; what it delivers on the way
-shows whether that was sound: video without real keyframes (intra refresh) is not, and begins at the beginning.
+The packets up to that frame are read, not decoded. They tell whether each of them makes one frame, so that its number
+is certain, and where the keyframes are. Decoding then begins one keyframe earlier than needed; what it delivers on the
+way shows whether that was sound: video without real keyframes (intra refresh) is not, and begins at the beginning.
 """
 
 from collections import deque
