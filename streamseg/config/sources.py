@@ -3,7 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from ..parsing import require
+
 __all__ = ["DecodeSettings", "LiveSettings", "SelectionSettings", "SourceSettings"]
+
+LONGEST_SECONDS = 3600.0  # of a wait or a time-out: beyond, it is a mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class LiveSettings:
         connect_timeout_seconds, read_timeout_seconds: without an answer for so long, a connection counts as lost.
         watchdog_seconds: a reader without any sign of life for so long is given up from outside.
         first_backoff_seconds, max_backoff_seconds: waits between attempts grow from one to the other, with jitter.
-        max_attempts: attempts in a row without a frame; None goes on for ever.
+        max_attempts: the stream ends after so many attempts in a row without a frame; None goes on for ever.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -79,3 +83,27 @@ class LiveSettings:
     first_backoff_seconds: float = 0.5
     max_backoff_seconds: float = 30.0
     max_attempts: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout_seconds", "read_timeout_seconds", "first_backoff_seconds"):
+            value = getattr(self, name)
+            require(0 < value <= LONGEST_SECONDS, f"live.{name}", value, f"seconds above 0, at most {LONGEST_SECONDS}")
+        longest = self.max_backoff_seconds
+        require(
+            self.first_backoff_seconds <= longest <= LONGEST_SECONDS,
+            "live.max_backoff_seconds",
+            longest,
+            f"seconds from live.first_backoff_seconds ({self.first_backoff_seconds}) to {LONGEST_SECONDS}",
+        )
+        # A read that times out takes up to twice as long.
+        least = 2 * max(self.connect_timeout_seconds, self.read_timeout_seconds)
+        watchdog = self.watchdog_seconds
+        require(
+            watchdog >= least, "live.watchdog_seconds", watchdog, f"at least twice the longer time-out, {least} seconds"
+        )
+        require(
+            self.max_attempts is None or self.max_attempts >= 1,
+            "live.max_attempts",
+            self.max_attempts,
+            "a number of attempts, or null",
+        )
