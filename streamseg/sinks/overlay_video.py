@@ -62,7 +62,7 @@ class OverlayVideoSink:
     def __init__(self, facts: StreamFacts, settings: VideoSettings, rotation: RotationSettings | None = None) -> None:
         self.facts = facts
         self.settings = settings
-        self._rotation = active_rotation(rotation or RotationSettings(), live=facts.live)
+        self._rotation = active_rotation(rotation, live=facts.live)
         self._fps = facts.fps or FALLBACK_FPS
         self._part: _Part | None = None
         self._place = (0, 0)  # epoch and number of the current part, or of the next one

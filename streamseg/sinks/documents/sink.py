@@ -20,13 +20,13 @@ class DocumentSink:
     While the stream lasts it writes nothing: everything is in the records, which the jsonl sink has to write.
 
     Args:
-        settings: which document.
         facts: of the stream.
+        settings: which document.
     """
 
     external = False
 
-    def __init__(self, settings: DocumentSettings, facts: StreamFacts) -> None:
+    def __init__(self, facts: StreamFacts, settings: DocumentSettings) -> None:
         self.name: str = settings.kind
         self._settings = settings
         self._facts = facts
