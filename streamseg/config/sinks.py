@@ -1,6 +1,6 @@
 """Where results go: one dataclass per kind of sink, told apart by `kind`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..parsing import require
@@ -34,7 +34,7 @@ class RotationSettings:
         seconds: length of a part in the stream's own time.
         megabytes: size of a part.
         keep: finished parts that stay, for each stream and sink.
-        keep_megabytes: what the finished parts of a stream and sink may hold together.
+        keep_megabytes: what the finished parts of a stream and sink may hold together; the newest always stays.
     """
 
     when: Literal["live", "always", "never"] = "live"
@@ -44,12 +44,10 @@ class RotationSettings:
     keep_megabytes: float | None = 10_000.0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "megabytes"):
+        for name in ("seconds", "megabytes", "keep_megabytes"):
             value = getattr(self, name)
             require(value is None or value > 0, f"rotation.{name}", value, "more than 0, or null")
-        for name in ("keep", "keep_megabytes"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"rotation.{name}", value, "at least 0, or null")
+        require(self.keep is None or self.keep >= 1, "rotation.keep", self.keep, "at least 1, or null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +188,9 @@ class WebhookSettings:
         on_error: "drop-and-count" puts what cannot be delivered into that file, "stop" ends the run as well.
     """
 
-    url: str
+    url: str = field(repr=False)  # as the headers, it may hold a secret
     kind: Literal["webhook"] = "webhook"
-    headers: tuple[str, ...] = ()
+    headers: tuple[str, ...] = field(default=(), repr=False)
     masks: bool = False
     batch: int = 1
     timeout_seconds: float = 5.0

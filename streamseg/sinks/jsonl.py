@@ -7,26 +7,26 @@ from ..config.sinks import JsonlSettings, RotationSettings
 from ..tracks import TrackRow
 from .base import Emission, StreamFacts
 from .lines import RotatingLines
-from .rotation import stream_seconds
+from .rotation import active_rotation, stream_seconds
 
-__all__ = ["Jsonl"]
+__all__ = ["JsonlSink"]
 
 
-class Jsonl:
+class JsonlSink:
     """Writes each record when its frame is done; after a failed write, the file ends with the last whole line.
 
     Args:
-        settings: whether masks are written.
         facts: of the stream.
-        rotation: when the file is cut into parts, None for never.
+        settings: whether masks are written.
+        rotation: when the file is cut into parts.
     """
 
     name = "jsonl"
     external = False
 
-    def __init__(self, settings: JsonlSettings, facts: StreamFacts, rotation: RotationSettings | None = None) -> None:
+    def __init__(self, facts: StreamFacts, settings: JsonlSettings, rotation: RotationSettings | None = None) -> None:
         self._masks = settings.masks
-        self._lines = RotatingLines(facts.folder / "records.jsonl", rotation)
+        self._lines = RotatingLines(facts.folder / "records.jsonl", active_rotation(rotation, live=facts.live))
 
     def open(self, state: dict[str, Any] | None) -> None:
         self._lines.open(state)

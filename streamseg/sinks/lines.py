@@ -34,7 +34,8 @@ class RotatingLines:
             cut_from_here = self._undo_parts()
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        self._lines.open(state["position"] if cut_from_here else None)
+        kept = cut_from_here and (self._parts.rotation is None or self.path.exists())
+        self._lines.open(state["position"] if kept else None)
 
     def append(self, lines: Sequence[str], seconds: float | None) -> None:
         """Write lines, given without their ends, all or none of them; SinkError where that fails.
@@ -74,17 +75,17 @@ class RotatingLines:
             raise cannot_write(self.path, error) from None
 
     def _undo_parts(self) -> bool:
-        """Make the part current again that was so; False if it has been given up meanwhile, for its age."""
+        """Make the part current again that was so; False if it has been given up since, for its age."""
         finished = self._parts.finished
         later = sorted(
             number
             for path in self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}")
             if (number := part_number(path)) is not None and number > finished
         )
-        for number in reversed(later):  # the last one to go is the one that says where to go on
+        given_up = bool(later) and later[0] != finished + 1
+        if given_up:
+            self.path.unlink(missing_ok=True)
+        for number in reversed(later):  # the part to go on with comes last: until then, this can be done again
             part = part_path(self.path, number)
-            if number == finished + 1:
-                part.replace(self.path)
-                return True
-            part.unlink()
-        return not later
+            part.replace(self.path) if number == finished + 1 else part.unlink()
+        return not given_up

@@ -16,8 +16,9 @@ __all__ = ["Parts", "active_rotation", "part_number", "part_path", "should_rotat
 MEGABYTE = 1_000_000
 
 
-def active_rotation(rotation: RotationSettings, *, live: bool) -> RotationSettings | None:
-    """The settings, if they apply to such an input."""
+def active_rotation(rotation: RotationSettings | None, *, live: bool) -> RotationSettings | None:
+    """The settings, or the defaults where there are none, if they apply to such an input."""
+    rotation = rotation or RotationSettings()
     applies = rotation.when == "always" or (rotation.when == "live" and live)
     return rotation if applies else None
 
@@ -42,11 +43,14 @@ def should_rotate(rotation: RotationSettings, *, size: int, seconds: float) -> b
 
 
 def surplus(rotation: RotationSettings, sizes: Sequence[int]) -> int:
-    """How many of the finished parts have to go; `sizes` are their bytes, and the oldest part comes first."""
+    """How many of the finished parts have to go; `sizes` are their bytes, and the oldest part comes first.
+
+    The newest one always stays: it shows a run that is gone on with that others were there before.
+    """
     gone = 0 if rotation.keep is None else max(0, len(sizes) - rotation.keep)
     if rotation.keep_megabytes is not None:
         kept = sum(sizes[gone:])
-        while gone < len(sizes) and kept > rotation.keep_megabytes * MEGABYTE:
+        while gone < len(sizes) - 1 and kept > rotation.keep_megabytes * MEGABYTE:
             kept -= sizes[gone]
             gone += 1
     return gone

@@ -7,17 +7,17 @@ from ..config.sinks import RotationSettings
 from ..tracks import TrackRow
 from .base import Emission, StreamFacts
 from .lines import RotatingLines
-from .rotation import stream_seconds
+from .rotation import active_rotation, stream_seconds
 
-__all__ = ["Tracks"]
+__all__ = ["TracksSink"]
 
 
-class Tracks:
+class TracksSink:
     """Writes a track when it ends, those that end together in order of epoch and id.
 
     Args:
         facts: of the stream.
-        rotation: when the file is cut into parts, None for never.
+        rotation: when the file is cut into parts.
     """
 
     name = "tracks"
@@ -25,7 +25,7 @@ class Tracks:
 
     def __init__(self, facts: StreamFacts, rotation: RotationSettings | None = None) -> None:
         self._stream_id = facts.stream_id
-        self._lines = RotatingLines(facts.folder / "tracks.jsonl", rotation)
+        self._lines = RotatingLines(facts.folder / "tracks.jsonl", active_rotation(rotation, live=facts.live))
 
     def open(self, state: dict[str, Any] | None) -> None:
         self._lines.open(state)
