@@ -7,9 +7,10 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup test lint format clean
+.PHONY: help setup demo test lint format clean
 
 help:
+	@echo "make demo     set up .venv, and segment and track the packaged clip; offline"
 	@echo "make setup    the virtual environment in .venv"
 	@echo "make test     the tests (ARGS=... goes to pytest; slow tests: ARGS='-m slow')"
 	@echo "make lint     ruff and mypy"
@@ -23,6 +24,9 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/streamseg demo --output demo-out --overwrite
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

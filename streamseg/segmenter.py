@@ -175,9 +175,22 @@ class Segmenter:
     def spec(self) -> ModelSpec:
         return self.model.spec
 
-    def fingerprint(self) -> str:
-        """16 hex digits that change with any of the model's weights; about a second for a gigabyte of them."""
-        return weights_fingerprint(self.model.state_dict().items())
+    def identity(self) -> dict[str, Any]:
+        """What decides its results, as plain values: two segmenters with equal ones give equal queries.
+
+        Takes about a second for a gigabyte of weights.
+        """
+        on_gpu = self.device.type == "cuda"
+        return {
+            "model": self.spec.name,
+            "weights": weights_fingerprint(self.model.state_dict().items()),
+            "precision": self.precision,
+            "device": torch.cuda.get_device_name(self.device) if on_gpu else self.device.type,
+            "short_side": self.short_side,
+            "max_long_side": self.max_long_side,
+            "min_objectness": self.min_objectness,
+            "channels_last": self.channels_last,
+        }
 
     def __repr__(self) -> str:
         return f"Segmenter({self.spec.name!r}, {self.precision} on {self.device}, short side {self.short_side})"

@@ -175,7 +175,7 @@ def run(
     if dry_run:
         _print_settings(settings)
         return
-    _run(settings, resume=resume, overwrite=overwrite, quiet=quiet)
+    execute(settings, resume=resume, overwrite=overwrite, quiet=quiet)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -240,7 +240,7 @@ def _print_settings(settings: RunSettings) -> None:
         print(printable(f"# {stream.name}: {stream.describe()}; {stream.vocabulary!r}", sys.stdout))
 
 
-def _run(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
     from ..runtime.run import prepare_run
     from .progress import RunReport
     from .segment import warnings_shown

@@ -27,16 +27,8 @@ def run_identity(plan: RunPlan, segmenter: Segmenter) -> dict[str, Any]:
     settings = {key: value for key, value in to_plain(plan.settings).items() if key not in FREE}
     return {
         "settings": settings,
-        "model": {
-            "name": plan.spec.name,
-            "weights": segmenter.fingerprint(),
-            "precision": segmenter.precision,
-            "device": _device_name(segmenter.device),
-            "short_side": segmenter.short_side,
-            "max_long_side": segmenter.max_long_side,
-            "compile": plan.settings.model.compile,
-            "channels_last": segmenter.channels_last,
-        },
+        "segmenter": segmenter.identity(),
+        "compile": plan.settings.model.compile,
         "torch_threads": plan.settings.torch_threads or torch.get_num_threads(),
         "libraries": {"streamseg": __version__, "python": platform.python_version(), **_versions()},
         "streams": {stream.name: _source_identity(stream) for stream in plan.streams},
@@ -78,10 +70,6 @@ def _source_identity(stream: StreamPlan) -> dict[str, Any]:
 
 def _digest(stream: StreamPlan) -> str:
     return hashlib.blake2b(stream.vocabulary.to_json().encode(), digest_size=8).hexdigest()
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _versions() -> dict[str, str | None]:

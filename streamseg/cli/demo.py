@@ -1,0 +1,44 @@
+"""`streamseg demo`: the packaged clip through the packaged model."""
+
+import sys
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config.packaged import find_config
+from ..config.run import read_settings
+from ..config.sources import SourceSettings
+from .app import app
+from .options import QuietOption
+from .run import execute
+from .text import printable
+
+CLIP = "demo.mp4"
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="DIR")] = Path(
+        "demo-out"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Segment and track a clip that comes with the package, by the model that does; nothing is downloaded."""
+    with as_file(files("streamseg").joinpath("data", CLIP)) as clip:
+        settings = read_settings(find_config("demo"))
+        settings = replace(settings, sources=(SourceSettings(str(clip), name="demo"),), output=str(output))
+        execute(settings, resume=False, overwrite=overwrite, quiet=quiet)
+    if quiet:
+        return
+    results = output / "demo"
+    for path, what in (
+        (results / "epoch-0" / "overlay.mp4", "the video with its segments drawn over it"),
+        (results / "records.jsonl", "a line of JSON for every frame"),
+        (results / "epoch-0" / "panoptic", "a panoptic PNG for every frame"),
+        (results / "tracks.jsonl", "a line for every track"),
+    ):
+        print(printable(f"  {path}: {what}", sys.stdout))
