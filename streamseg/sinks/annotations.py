@@ -101,7 +101,7 @@ def remove_documents(folder: Path) -> None:
 
 
 class _Categories:
-    """The categories of one document; where the stream's words have changed, ids that mean something else now change."""
+    """The categories of one document; where words have changed, ids that mean something else change, too."""
 
     def __init__(self) -> None:
         self._meanings: dict[int, tuple[str, int]] = {}

@@ -20,10 +20,14 @@ from streamseg.config.sinks import (
 )
 from streamseg.errors import ConfigError, SinkError
 from streamseg.parsing import from_mapping, to_plain
-from streamseg.sinks.build import build_sink, parse_save
+from streamseg.sinks.build import DEFAULTS, build_sink, parse_save
 from tests.sinks.small_stream import facts, full_disk, row, stream, tree, write_all
 
 OWN_FILES = (JsonlSettings(), PngSettings(), MasksSettings(), TracksSettings())
+
+
+def test_there_is_a_default_for_every_kind_but_one() -> None:
+    assert {type(settings) for settings in DEFAULTS.values()} | {WebhookSettings} == set(get_args(SinkSettings))
 
 
 def every_kind() -> list[SinkSettings]:
@@ -85,6 +89,38 @@ def test_sinks_of_one_folder_resume_side_by_side(tmp_path: Path) -> None:
             sink.close()
         trees.append(tree(folder))
     assert trees[0] == trees[1]
+
+
+def test_a_killed_process_is_gone_on_with(tmp_path: Path) -> None:
+    """A real one: it tells its states while it writes, and is killed at once when it has told enough of them."""
+    program = (
+        "import json\n"
+        "from pathlib import Path\n"
+        "from streamseg.sinks.build import build_sink\n"
+        "from tests.sinks.small_stream import facts, stream\n"
+        "from tests.sinks.test_build import OWN_FILES\n"
+        f"sinks = [build_sink(settings, facts(Path({str(tmp_path / 'killed')!r}))) for settings in OWN_FILES]\n"
+        "for sink in sinks: sink.open(None)\n"
+        "for each in stream(20):\n"
+        "    for sink in sinks: sink.write(each)\n"
+        "    print(json.dumps([each.result.index, [sink.state() for sink in sinks]]), flush=True)\n"
+        "input()\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=root, **pipes) as process:
+        assert process.stdout is not None
+        told = [json.loads(process.stdout.readline()) for _ in range(13)]
+        process.kill()
+    index, states = told[-1]
+    for settings, state in zip(OWN_FILES, states, strict=True):
+        write_all(build_sink(settings, facts(tmp_path / "whole")), stream(20), [row(1)])
+        sink = build_sink(settings, facts(tmp_path / "killed"))
+        sink.open(state)
+        for each in stream(20)[index + 1 :]:
+            sink.write(each)
+        sink.close([row(1)])
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
 def test_the_policy_is_that_of_the_settings(tmp_path: Path) -> None:

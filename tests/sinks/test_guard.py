@@ -42,7 +42,7 @@ class ScriptedSink:
         except OSError as error:
             raise cannot_write(Path("there"), error) from None
 
-    def open(self, state: dict[str, Any] | None) -> None:
+    def open(self, state: dict[str, Any] | None) -> None:  # noqa: ARG002
         if self._at == "open":
             self._fail()
 
@@ -54,7 +54,7 @@ class ScriptedSink:
     def state(self) -> dict[str, Any]:
         return {"written": len(self.written)}
 
-    def close(self, remaining: Sequence[TrackRow] = ()) -> None:
+    def close(self, remaining: Sequence[TrackRow] = ()) -> None:  # noqa: ARG002
         if self._at == "close":
             self._fail()
 
@@ -140,7 +140,7 @@ def test_a_sink_that_cannot_be_closed(caplog: Log) -> None:
 
 def test_what_is_no_failure_to_write_is_not_hidden() -> None:
     class Broken(ScriptedSink):
-        def write(self, emission: Emission) -> None:
+        def write(self, emission: Emission) -> None:  # noqa: ARG002
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):

@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_cut_is_cut_before_the_next_line(
 ) -> None:
     lines.append(["one"])
 
-    def refuse(file: io.FileIO, size: int) -> int:
+    def refuse(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:

@@ -274,7 +274,7 @@ def test_compiling_holds_one_frame_at_a_time(tmp_path: Path, monkeypatch: pytest
     write_all(PanopticPngSink(facts(tmp_path)), stream(20))
     largest = 0
 
-    def measured(path: Path, content: Iterator[str]) -> None:
+    def measured(_: Path, content: Iterator[str]) -> None:
         nonlocal largest
         largest = max(largest, *(len(piece) for piece in content))
 

@@ -19,10 +19,10 @@ import pytest
 from streamseg.config.sinks import StdoutSettings
 from streamseg.errors import ConfigError, SinkError
 from streamseg.frames import Frame, FrameResult, Segment
+from streamseg.sinks import line_pipe
 from streamseg.sinks.base import Emission
 from streamseg.sinks.guard import GuardedSink
-from streamseg.sinks.line_pipe import LinePipe
-from streamseg.sinks.stdout import ReaderGone, StdoutSink
+from streamseg.sinks.stdout import ReaderGoneError, StdoutSink
 from tests.sinks.small_stream import VOCABULARY, emission, stream
 
 PIPE_BYTES = 4096  # the smallest that Linux makes
@@ -100,7 +100,7 @@ def test_a_reader_that_has_gone(pipe: tuple[int, int]) -> None:
     sink = sink_to(pipe[1])
     os.close(pipe[0])
     for index in range(2):
-        with pytest.raises(ReaderGone, match="standard output is a broken pipe, expected a reader"):
+        with pytest.raises(ReaderGoneError, match="standard output is a broken pipe, expected a reader"):
             sink.write(emission(index))
     sink.close()
 
@@ -109,7 +109,7 @@ def test_a_reader_that_goes_in_the_middle_of_a_line(pipe: tuple[int, int]) -> No
     sink = sink_to(pipe[1], policy="drop-and-count")
     index = fill(sink)
     os.close(pipe[0])
-    with pytest.raises(ReaderGone):
+    with pytest.raises(ReaderGoneError):
         sink.write(emission(index))
     sink.close()  # there is nobody who could miss the rest
 
@@ -129,9 +129,7 @@ def test_a_reader_that_stalls_loses_whole_lines(pipe: tuple[int, int]) -> None:
     sink = sink_to(writer, policy="drop-and-count")
     sink.write(large(0))
     for index in range(1, 4):
-        with pytest.raises(
-            SinkError, match=r"the reader of standard output takes nothing, expected it to within 0.05 s"
-        ):
+        with pytest.raises(SinkError, match=r"takes nothing, expected it to within 0.05 s: let it"):
             sink.write(emission(index))
     with ThreadPoolExecutor(1) as other:  # it reads again: the rest of the line comes first
         writing = other.submit(sink_patiently, sink, emission(50))
@@ -339,7 +337,4 @@ def read_until(reader: int, done: Callable[[], bool]) -> bytes:
 
 def test_pieces_fit_a_pipe_that_is_ready() -> None:
     """What `poll` promises of a pipe holds for so many bytes: one page."""
-    from streamseg.sinks import line_pipe
-
-    assert line_pipe.PIECE <= os.sysconf("SC_PAGE_SIZE")
-    assert LinePipe.shared(1) is not None
+    assert os.sysconf("SC_PAGE_SIZE") >= line_pipe.PIECE
