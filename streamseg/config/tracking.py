@@ -50,7 +50,7 @@ class TrackingSettings:
         label_frames: for how many frames.
         kind_frames: the same where the label turns a thing into stuff or back, which costs the identity.
         cut_change: change of the picture's colours that a scene cut needs (`tracking.cuts.histogram_change`).
-        cut_matched: share of active tracks that find a query, below which there may be a scene cut.
+        cut_matched: share of active things that find a query, below which there may be a scene cut.
         cut_cosine: of whole frames' CLIP embeddings, below which there may be one.
     """
 

@@ -37,7 +37,7 @@ def is_scene_cut(
     """Whether the scene was cut in front of this frame.
 
     Args:
-        matched, active: how many active tracks found a query, and how many there were.
+        matched, active: how many tracks found a query, of those that could have.
         clip_cosine: of the global CLIP embeddings of this frame and the one before.
         picture_change: see `histogram_change`; None if not known, then the others decide.
     """

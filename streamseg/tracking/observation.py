@@ -101,9 +101,16 @@ def centres_yx(coverage: Tensor) -> Tensor:
     return torch.stack((rows @ y, columns @ x), dim=1) / rows.sum(1).clamp(min=1e-6)[:, None]
 
 
+def halved(values: Tensor) -> Tensor:
+    """(N, 2h, 2w) -> (N, h, w), means of 2 by 2; on a CPU faster than the general pooling."""
+    rows = values[:, ::2] + values[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+
+
 def _masks(queries: Queries) -> tuple[Tensor, Tensor]:
     """(N, h, w) coverage, and mask probability, of the part of the network input that shows the picture."""
     height, width = (-(-side // 4) for side in queries.geometry.resized_hw)
     logits = queries.mask_logits[:, :height, :width].float()
-    coverage = F.avg_pool2d((logits > 0).float(), 2, ceil_mode=True)
-    return coverage, F.avg_pool2d(logits, 2, ceil_mode=True).sigmoid()
+    if height % 2 or width % 2:
+        logits = F.pad(logits, (0, width % 2, 0, height % 2), mode="replicate")
+    return halved((logits > 0).float()), halved(logits).sigmoid()

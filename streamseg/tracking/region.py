@@ -90,6 +90,7 @@ def candidates(regions: Sequence[Region], step: int, now: float, settings: Track
     places = np.array([(region.y, region.x) for region in regions], np.float64).reshape(-1, 2)
     return Candidates(
         active=there & (just_seen | (now - seen_at <= settings.active_seconds)),
+        isthing=np.array([region.isthing for region in regions], bool),
         placed=there & (just_seen | (now - seen_at <= settings.last_mask_seconds)),
         centre=places + _ways(regions, now),
         area=np.array([region.area for region in regions], np.float64),

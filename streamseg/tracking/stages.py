@@ -36,12 +36,14 @@ class Candidates:
 
     Attributes:
         active: (T,) bool, seen lately.
+        isthing: (T,) bool, by the track's label.
         placed: (T,) bool, seen recently enough for the last mask to say something.
         centre: (T, 2), where the middle is expected, in cells.
         area: (T,), of the last mask, in cells.
     """
 
     active: Bools
+    isthing: Bools
     placed: Bools
     centre: Array
     area: Array
@@ -97,9 +99,11 @@ class Matches:
 def match(cues: Cues, tracks: Candidates, picture_change: float | None, settings: TrackingSettings) -> Matches:
     """All four rounds. After a scene cut the first two are void: what overlaps, overlaps by chance."""
     first, second = match_active(cues, tracks, settings)
+    # Grass may go on under a cut, so things are asked, if there are any.
+    asked = tracks.active & (tracks.isthing | ~tracks.isthing[tracks.active].any())
     cut = is_scene_cut(
-        matched=len(first) + len(second),
-        active=int(tracks.active.sum()),
+        matched=int(asked[np.concatenate((first, second))[:, 0]].sum()),
+        active=int(asked.sum()),
         clip_cosine=cues.clip_cosine,
         picture_change=picture_change,
         settings=settings,
@@ -164,8 +168,8 @@ def births(cues: Cues, taken: Array, settings: TrackingSettings) -> list[int]:
     The likeliest come first, so that of two queries for one new thing one is born.
     """
     born: list[int] = []
-    order = np.argsort(-cues.objectness, kind="stable")
-    for query in order[cues.objectness[order] >= settings.birth_objectness].tolist():
+    able = np.flatnonzero(_uncovered(cues, taken, settings) & (cues.objectness >= settings.birth_objectness))
+    for query in able[np.argsort(-cues.objectness[able], kind="stable")].tolist():
         if _uncovered(cues, np.concatenate((taken, np.array(born, np.int64))), settings)[query]:
             born.append(query)
     return sorted(born)

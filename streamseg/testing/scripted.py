@@ -1,4 +1,4 @@
-"""Stand-ins for tests, where the real parts are heavy. They are in the package so that workers can import them."""
+"""A segmenter that returns what a script says: masks for painted pictures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from .frames import Frame
-from .queries import MaskGeometry, Queries
-from .vocabulary import Vocabulary
+from ..frames import Frame
+from ..queries import MaskGeometry, Queries
+from ..vocabulary import Vocabulary
 
 __all__ = ["ScriptedMask", "ScriptedSegmenter", "masks_by_color"]
 
