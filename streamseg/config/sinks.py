@@ -115,6 +115,8 @@ class VideoSettings:
     Attributes:
         quality: constant rate factor of x264: 0 is lossless, 51 the worst.
         preset: how much x264 tries; ultrafast is twice as quick as veryfast, and its files are twice as large.
+        min_side: smaller pictures are enlarged by a whole number to this long side, in pixels, so that names have room;
+            null leaves them.
         max_side: larger pictures are scaled down to this long side, in pixels; null leaves them.
         opacity: of things, 0 (outlines and names alone) to 1; stuff is drawn lighter.
         show_labels, show_ids, show_scores: what is written beside a segment.
@@ -126,6 +128,7 @@ class VideoSettings:
     kind: Literal["video"] = "video"
     quality: int = 23
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
+    min_side: int | None = 480
     max_side: int | None = None
     opacity: float = 0.5
     show_labels: bool = True
@@ -137,7 +140,9 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         require(0 <= self.quality <= 51, "video.quality", self.quality, "0 (lossless) to 51")
-        require(self.max_side is None or self.max_side >= 16, "video.max_side", self.max_side, "at least 16, or null")
+        for name in ("min_side", "max_side"):
+            value = getattr(self, name)
+            require(value is None or 16 <= value <= 16_384, f"video.{name}", value, "16 to 16384, or null")
         require(0 <= self.opacity <= 1, "video.opacity", self.opacity, "0 to 1")
 
 

@@ -20,7 +20,7 @@ from ..config.sinks import RotationSettings, VideoSettings
 from ..tracks import TrackRow
 from .base import Emission, StreamFacts
 from .files import atomic_write, cannot_write
-from .render import draw_overlay
+from .render import Places, draw_overlay
 from .rotation import active_rotation, should_rotate, stream_seconds, surplus
 from .timeline import Moment, Timeline
 from .video import VideoWriter, cut_video, finish_video
@@ -67,6 +67,7 @@ class OverlayVideoSink:
         self._part: _Part | None = None
         self._place = (0, 0)  # epoch and number of the current part, or of the next one
         self._kept: list[tuple[int, int, int]] = []  # epoch, number and bytes of finished parts, oldest first
+        self._places: Places = {}
         self._skip = 0  # frames of this epoch that come again although they are there
 
     def open(self, state: dict[str, Any] | None) -> None:
@@ -209,7 +210,7 @@ class OverlayVideoSink:
 
     def _draw(self, emission: Emission) -> Image:
         settings, rgb = self.settings, emission.rgb
-        height, width = fitting_size(rgb.shape[0], rgb.shape[1], settings.max_side)
+        height, width = fitting_size(rgb.shape[0], rgb.shape[1], settings.min_side, settings.max_side)
         if (height, width) != rgb.shape[:2]:
             rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         return draw_overlay(
@@ -221,6 +222,7 @@ class OverlayVideoSink:
             show_ids=settings.show_ids,
             show_scores=settings.show_scores,
             opacity=settings.opacity,
+            places=self._places,
         )
 
 
@@ -239,9 +241,15 @@ def overlay_parts(folder: Path) -> Iterator[tuple[int, int, Path]]:
     yield from sorted(found)
 
 
-def fitting_size(height: int, width: int, max_side: int | None) -> tuple[int, int]:
-    """Height and width, scaled down so that neither exceeds `max_side`; the shape is kept."""
-    if max_side is None or max(height, width) <= max_side:
+def fitting_size(height: int, width: int, min_side: int | None, max_side: int | None) -> tuple[int, int]:
+    """Height and width, enlarged by a whole number or scaled down so that the longer one lies between the two.
+
+    The shape is kept. Where both limits cannot be met, `max_side` counts.
+    """
+    longest = max(height, width)
+    scale = max(1, -(-(min_side or 0) // longest))
+    if max_side is None or scale * longest <= max_side:
+        return scale * height, scale * width
+    if longest <= max_side:
         return height, width
-    scale = max_side / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return max(1, round(height * max_side / longest)), max(1, round(width * max_side / longest))

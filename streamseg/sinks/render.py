@@ -17,11 +17,13 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..frames import Segment
 
-__all__ = ["ColorBy", "color_of", "draw_overlay"]
+__all__ = ["ColorBy", "Places", "color_of", "draw_overlay"]
 
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 ColorBy = Literal["id", "category"]
+Places = dict[int, tuple[int, int]]
+"""Top left corners of names, in pixels, by id of segment."""
 
 OPACITY = 0.5
 STUFF_SHARE = 0.6  # stuff is that much as opaque as things
@@ -32,6 +34,7 @@ FONT_WEIGHT = 500
 SHORT_IDS = 2**16  # OpenCV looks up ids below this, three times as fast as NumPy
 CENTERS_PER_SEGMENT = 4
 ROOMY = 3  # a segment holds its name if its box is so many times larger
+NEAR = 3  # heights of a name: it moves so far from one picture to the next rather than find a better place
 MOST_COVERED = 0.3  # of the picture; names beyond it are left out, as are those that find no free place
 
 
@@ -45,6 +48,7 @@ def draw_overlay(
     show_scores: bool = True,
     show_ids: bool = False,
     opacity: float = OPACITY,
+    places: Places | None = None,
 ) -> Image:
     """The picture with its segments drawn over it.
 
@@ -56,6 +60,7 @@ def draw_overlay(
         show_labels: write the label of every segment that has room for it.
         show_scores, show_ids: add the score, or the id, to the label.
         opacity: of things, 0 (outlines and names alone) to 1; stuff is drawn lighter.
+        places: of a video: where names stood in the picture before, so that they stay near; updated.
 
     Returns:
         (H, W, 3) uint8, a new array.
@@ -77,8 +82,12 @@ def draw_overlay(
     out = _blend(rgb, index, segments, colors, scale, opacity)
     if show_labels:
         texts = [_texts(segment, show_scores=show_scores, show_ids=show_ids) for segment in segments]
-        for chip in _place(texts, index, segments, scale):
+        chips = _place(texts, index, segments, scale, places or {})
+        for chip in chips:
             _draw(out, chip, colors[chip.position], scale)
+        if places is not None:
+            places.clear()
+            places.update({segments[chip.position].id: (chip.x, chip.y) for chip in chips})
     return out
 
 
@@ -201,7 +210,11 @@ def _texts(segment: Segment, *, show_scores: bool, show_ids: bool) -> tuple[str,
 
 
 def _place(
-    texts: Sequence[tuple[str, ...]], index: npt.NDArray[Any], segments: Sequence[Segment], scale: _Scale
+    texts: Sequence[tuple[str, ...]],
+    index: npt.NDArray[Any],
+    segments: Sequence[Segment],
+    scale: _Scale,
+    places: Places,
 ) -> list[_Chip]:
     """A place for every name that finds one: things before stuff, large before small."""
     height, width = index.shape
@@ -218,7 +231,9 @@ def _place(
         chip = next(
             (
                 chip
-                for chip in _chips(position, texts[position], mask, zoom, scale, (width, height))
+                for chip in _chips(
+                    position, texts[position], mask, zoom, scale, (width, height), places.get(segments[position].id)
+                )
                 if chip.area <= room and not any(chip.overlaps(other) for other in placed)
             ),
             None,
@@ -236,8 +251,12 @@ def _chips(
     zoom: tuple[float, float],
     scale: _Scale,
     picture_wh: tuple[int, int],
+    before: tuple[int, int] | None,
 ) -> Iterator[_Chip]:
-    """Every way to write a segment's name inside the picture, best first: as a whole, then shorter."""
+    """Every way to write a segment's name inside the picture, best first: as a whole, then shorter.
+
+    A place near the one `before` comes first, or names would jump between places that are equally good.
+    """
     box = cv2.boundingRect(mask)
     centers = list(_centers(mask, box, zoom))
     for text in texts:
@@ -246,7 +265,7 @@ def _chips(
         height = scale.chip_height
         if not text or width > picture_wh[0] or height > picture_wh[1]:
             continue
-        for x, y in _corners(box, centers, zoom, (width, height)):
+        for x, y in _near_first(list(_corners(box, centers, zoom, (width, height))), before, NEAR * height):
             inside_x, inside_y = min(max(0, x), picture_wh[0] - width), min(max(0, y), picture_wh[1] - height)
             yield _Chip(position, text, inside_x, inside_y, width, height)
 
@@ -269,6 +288,16 @@ def _corners(
         (round(x - chip_width), row),
     ]
     yield from (*inside, *around) if width * height >= ROOMY * chip_width * chip_height else (*around, *inside)
+
+
+def _near_first(corners: list[tuple[int, int]], before: tuple[int, int] | None, near: float) -> list[tuple[int, int]]:
+    """The corner nearest to `before` in front, if it is near at all."""
+    if before is None:
+        return corners
+    nearest = min(corners, key=lambda corner: math.dist(corner, before))
+    if math.dist(nearest, before) > near:
+        return corners
+    return [nearest, *(corner for corner in corners if corner is not nearest)]
 
 
 def _centers(mask: Image, box: Sequence[int], zoom: tuple[float, float]) -> Iterator[tuple[float, float]]:

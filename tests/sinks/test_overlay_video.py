@@ -25,7 +25,7 @@ from streamseg.vocabulary import Vocabulary
 
 WORDS = Vocabulary.parse("car; sky:stuff")
 CAMERA = Fraction(1, 90_000)
-LOSSLESS = VideoSettings(quality=1, preset="ultrafast", show_labels=False)
+LOSSLESS = VideoSettings(quality=1, preset="ultrafast", show_labels=False, min_side=None)
 
 
 def emission(
@@ -171,16 +171,19 @@ def test_large_pictures_are_scaled_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "max_side", "expected"),
+    ("size", "limits", "expected"),
     [
-        ((720, 1280), None, (720, 1280)),
-        ((720, 1280), 640, (360, 640)),
-        ((10, 20), 64, (10, 20)),
-        ((2, 900), 90, (1, 90)),
+        ((720, 1280), (None, None), (720, 1280)),
+        ((720, 1280), (480, 640), (360, 640)),
+        ((10, 20), (None, 64), (10, 20)),
+        ((2, 900), (None, 90), (1, 90)),
+        ((108, 192), (480, None), (324, 576)),  # by whole numbers, so that every pixel keeps its shape
+        ((480, 270), (480, None), (480, 270)),
+        ((108, 192), (480, 500), (108, 192)),
     ],
 )
-def test_fitting_size(size: tuple[int, int], max_side: int | None, expected: tuple[int, int]) -> None:
-    assert fitting_size(*size, max_side) == expected
+def test_fitting_size(size: tuple[int, int], limits: tuple[int | None, int | None], expected: tuple[int, int]) -> None:
+    assert fitting_size(*size, *limits) == expected
 
 
 def test_segments_are_drawn(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def segments_of(ids: npt.NDArray[np.int32], labels: dict[int, tuple[str, bool]] 
 def chips_of(ids: npt.NDArray[np.int32], segments: list[Segment]) -> list[render._Chip]:
     index = render._index_map(ids, segments)
     texts = [render._texts(segment, show_scores=True, show_ids=False) for segment in segments]
-    return render._place(texts, index, segments, render._Scale.of(*ids.shape))
+    return render._place(texts, index, segments, render._Scale.of(*ids.shape), {})
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -107,6 +107,28 @@ def test_a_small_thing_is_named_beside_it() -> None:
     ids[300:312, 300:310] = 1
     (chip,) = chips_of(ids, segments_of(ids))
     assert chip.y + chip.height <= 301
+
+
+def test_names_of_a_video_do_not_jump() -> None:
+    """Two halves of a thing grow and shrink in turns; its name stays in one of them."""
+    places: render.Places = {}
+    seen = set()
+    for grow in (0, 6, -6, 6, -6):
+        ids = np.zeros((480, 640), np.int32)
+        ids[200 - grow : 300 + grow, 20:220] = 1
+        ids[200 + grow : 300 - grow, 400:600] = 1
+        draw_overlay(grey(480, 640), ids, segments_of(ids), places=places)
+        seen.add(places[1][0] < 320)
+    assert len(seen) == 1
+
+
+def test_a_name_follows_its_thing_and_is_forgotten_with_it() -> None:
+    places: render.Places = {1: (600, 10), 9: (5, 5)}
+    ids = np.zeros((480, 640), np.int32)
+    ids[200:400, 20:220] = 1
+    draw_overlay(grey(480, 640), ids, segments_of(ids), places=places)
+    assert set(places) == {1}
+    assert 200 < places[1][1] < 400
 
 
 def test_a_long_name_is_cut_in_a_small_picture() -> None:
