@@ -19,7 +19,7 @@ from ..errors import ConfigError, SourceError
 from .images import IMAGE_SUFFIXES
 from .world import is_world
 
-__all__ = ["STILL_SUFFIXES", "Address", "AddressKind", "parse_address", "redact", "redact_text"]
+__all__ = ["HIDDEN", "STILL_SUFFIXES", "Address", "AddressKind", "parse_address", "redact", "redact_text"]
 
 AddressKind = Literal["file", "image", "folder", "glob", "pipe", "camera", "http", "rtsp", "world"]
 
@@ -27,6 +27,8 @@ STILL_SUFFIXES = tuple(suffix for suffix in IMAGE_SUFFIXES if suffix != ".gif")
 """Files that are one picture; a GIF is a video."""
 
 HIDDEN = "***"
+"""What stands in the place of a password."""
+
 SHORTEST_SECRET = 4  # shorter ones are hidden inside URLs only: elsewhere they may be part of any word
 
 _SCHEMES: dict[str, AddressKind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
@@ -97,17 +99,17 @@ def parse_address(text: str) -> Address:
     """
     if not text.strip():
         raise ConfigError("a source is empty, expected a file, folder, glob, URL, camera number, world:... or -")
-    location = text if os.path.lexists(text) else _expand(text)
-    if location == "-":
-        return Address("pipe", text, location)
-    if is_world(location) and not os.path.lexists(location):
+    if text == "-":
+        return Address("pipe", text, text)
+    if os.path.lexists(text):
+        return _parse_path(text, text)
+    location = _expand(text)
+    if is_world(location):
         return Address("world", text, location)
-    scheme = _SCHEME.match(location)
-    if scheme is not None and not os.path.lexists(location):
-        return _parse_url(text, location, scheme[1].lower())
     if location.isdecimal() and location.isascii():
         return Address("camera", text, f"/dev/video{int(location)}")
-    return _parse_path(text, location)
+    scheme = _SCHEME.match(location)
+    return _parse_path(text, location) if scheme is None else _parse_url(text, location, scheme[1].lower())
 
 
 def redact(url: str) -> str:

@@ -5,6 +5,7 @@ Endless without `seconds`. `pool` says which things may appear (`world.names.poo
 """
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -15,8 +16,9 @@ from ..errors import ConfigError
 from ..frames import Frame
 from ..world.dials import Dials
 from ..world.video import World, WorldFrame
+from .base import Kind, Position, Skipped, SourceInfo, Stop, Wanted
 
-__all__ = ["PREFIX", "is_world", "parse_world", "read_world", "to_frame"]
+__all__ = ["PREFIX", "WorldSource", "is_world", "parse_world", "read_world", "to_frame"]
 
 PREFIX = "world:"
 DEFAULT_DIFFICULTY = 0.5
@@ -54,11 +56,53 @@ def read_world(source: str | World, stream_id: str = "world") -> Iterator[Frame]
         yield to_frame(frame, world.fps, stream_id)
 
 
-def to_frame(frame: WorldFrame, fps: Fraction, stream_id: str = "world") -> Frame:
+def to_frame(frame: WorldFrame, fps: Fraction, stream_id: str = "world", epoch: int = 0) -> Frame:
     """A frame of the world as any other source would deliver it, without its truth."""
     rgb = frame.rgb
     rgb.flags.writeable = False
-    return Frame(rgb, frame.index, stream_id, pts_ticks=frame.index, time_base=1 / fps)
+    return Frame(rgb, frame.index, stream_id, epoch, pts_ticks=frame.index, time_base=1 / fps)
+
+
+class WorldSource:
+    """A world as a stream; any frame of it can be asked for, so going on costs nothing.
+
+    Args:
+        world: what is shown.
+        stream_id: name of the stream.
+    """
+
+    kind: Kind = "recorded"
+
+    def __init__(self, world: World, stream_id: str) -> None:
+        self.world = world
+        self.stream_id = stream_id
+        self.status = "rendering"
+        self.heartbeat = time.monotonic()
+
+    def info(self) -> SourceInfo:
+        frames = None if self.world.seconds is None else len(self.world)
+        return SourceInfo(
+            self.kind,
+            size_hw=self.world.size_hw,
+            fps=self.world.fps,
+            frames=frames,
+            duration_seconds=None if frames is None else frames / self.world.fps,
+            start_seconds=Fraction(0),
+        )
+
+    def frames(self, stop: Stop, *, wanted: Wanted, after: Position | None = None) -> Iterator[Frame | Skipped]:
+        """As of `Source`. Frames that are not wanted are not rendered."""
+        index, epoch = (0, 0) if after is None else (after.index + 1, after.epoch)
+        while (self.world.seconds is None or index < len(self.world)) and not stop.is_set():
+            self.heartbeat = time.monotonic()
+            verdict = wanted(index, index / self.world.fps)
+            if verdict == "end":
+                return
+            if verdict == "keep":
+                yield to_frame(self.world.frame(index), self.world.fps, self.stream_id, epoch)
+            else:
+                yield Skipped(index, verdict)
+            index += 1
 
 
 def _options(source: str) -> dict[str, str]:
