@@ -7,6 +7,7 @@ one that the old part holds. So does a part that is full (see rotation), and a p
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.sinks import RotationSettings, VideoSettings
+from ..errors import SinkError
 from ..tracks import TrackRow
 from .base import Emission, StreamFacts
 from .files import atomic_write, cannot_write
@@ -128,7 +130,11 @@ class OverlayVideoSink:
         if self._part is None:
             self._part = self._new_part(picture, moment, seconds)
         part = self._part
-        part.writer.write(picture, part.timeline.tick(moment))
+        try:
+            part.writer.write(picture, part.timeline.tick(moment))
+        except SinkError:
+            self._abandon_part()
+            raise
         part.frames += 1
         part.picture, part.last = picture, moment
 
@@ -168,6 +174,20 @@ class OverlayVideoSink:
         self._finish(part.writer.path, part.begin)
         self._pending.unlink(missing_ok=True)
         self._retain(epoch, number, part.writer.path.stat().st_size)
+
+    def _abandon_part(self) -> None:
+        """After a failed write: what is whole of the file stays, and the next frame begins another."""
+        part, self._part = self._part, None
+        if part is None:
+            return
+        with suppress(SinkError):
+            part.writer.close()
+        epoch, number = self._place
+        if cut_video(part.writer.path)[0]:
+            self._place = (epoch, number + 1)
+            self._retain(epoch, number, part.writer.path.stat().st_size)
+        else:
+            part.writer.path.unlink(missing_ok=True)
 
     def _retain(self, epoch: int, number: int, size: int) -> None:
         """A finished part is there; the oldest go where there are too many."""

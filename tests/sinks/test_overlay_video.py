@@ -20,7 +20,7 @@ from streamseg.errors import SinkError
 from streamseg.frames import Frame, FrameResult
 from streamseg.sinks.base import Emission, StreamFacts
 from streamseg.sinks.overlay_video import OverlayVideoSink, fitting_size, overlay_parts, overlay_path
-from streamseg.sinks.video import cut_video
+from streamseg.sinks.video import VideoWriter, cut_video
 from streamseg.vocabulary import Vocabulary
 
 WORDS = Vocabulary.parse("car; sky:stuff")
@@ -209,6 +209,39 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "epoch-0").write_text("in the way")
     with pytest.raises(SinkError, match=r"cannot write .*overlay\.mp4"):
         sink.write(emission(0))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_after_a_full_disk_it_goes_on(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    overlay_path(tmp_path, 0, 0).parent.mkdir()
+    for _ in range(2):
+        overlay_path(tmp_path, 0, 0).symlink_to("/dev/full")
+        with pytest.raises(SinkError, match=r"cannot write .*overlay\.mp4: No space left on device"):
+            sink.write(emission(0))
+    for index in range(2, 6):
+        sink.write(emission(index))
+    sink.close()
+    assert read_all(tmp_path) == [2, 3, 4, 5]
+
+
+def test_what_was_written_before_an_error_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = opened(tmp_path)
+    for index in range(5):
+        sink.write(emission(index))
+    with monkeypatch.context() as patched:
+        patched.setattr(VideoWriter, "write", _no_space)
+        with pytest.raises(SinkError, match="no space"):
+            sink.write(emission(5))
+    for index in range(6, 9):
+        sink.write(emission(index))
+    sink.close()
+    assert read(overlay_path(tmp_path, 0, 0))[0] == [0, 1, 2, 3, 4]
+    assert read(overlay_path(tmp_path, 0, 1))[0] == [6, 7, 8]
+
+
+def _no_space(*_: Any) -> None:
+    raise SinkError("no space")
 
 
 # Rotation.
