@@ -71,11 +71,9 @@ def read_records(run: RunFolder, stream: str) -> Iterator[Record]:
     """The records of a stream as plain values, in order.
 
     Raises:
-        ConfigError: there is no such stream, it has no records, or a line is damaged.
+        ConfigError: at once where there is no such stream, or it has no records; later where a line is damaged.
     """
-    path = _existing(run.stream(stream) / RECORDS, "jsonl")
-    for line in read_lines(path):
-        yield _record(line)
+    return map(_record, read_lines(_existing(run.stream(stream) / RECORDS, "jsonl")))
 
 
 def read_results(run: RunFolder, stream: str) -> Iterator[FrameResult]:
@@ -85,24 +83,12 @@ def read_results(run: RunFolder, stream: str) -> Iterator[FrameResult]:
         ConfigError: as `read_records`; or a frame has neither masks nor PNG.
     """
     folder = run.stream(stream)
-    path, pngs = _existing(folder / RECORDS, "jsonl"), PanopticPngs(folder)
-    for line in read_lines(path):
-        record = _record(line)
-        ids = None if has_masks(record) else pngs.read(record)
-        try:
-            yield FrameResult.from_json(line.text, panoptic=ids)
-        except ConfigError as error:
-            raise line.damaged(str(error)) from None
+    return _results(_existing(folder / RECORDS, "jsonl"), PanopticPngs(folder))
 
 
 def read_tracks(run: RunFolder, stream: str) -> Iterator[TrackRow]:
-    """The tracks of a stream that have ended; ConfigError as of `read_records`."""
-    path = _existing(run.stream(stream) / TRACKS, "jsonl,tracks")
-    for line in read_lines(path):
-        try:
-            yield TrackRow.from_json(line.text)
-        except ConfigError as error:
-            raise line.damaged(str(error)) from None
+    """The tracks of a stream that have ended; ConfigError as of `read_records`, for a missing file at once."""
+    return _tracks(_existing(run.stream(stream) / TRACKS, "jsonl,tracks"))
 
 
 def has_masks(record: Mapping[str, Any]) -> bool:
@@ -148,6 +134,24 @@ class PanopticPngs:
     def masks(self, record: Mapping[str, Any]) -> Mapping[int, Rle] | None:
         """Run lengths by id of segment; None where there is no PNG."""
         return None if self.find(record) is None else encode_map(self.read(record))
+
+
+def _results(path: Path, pngs: PanopticPngs) -> Iterator[FrameResult]:
+    for line in read_lines(path):
+        record = _record(line)
+        ids = None if has_masks(record) else pngs.read(record)
+        try:
+            yield FrameResult.from_json(line.text, panoptic=ids)
+        except ConfigError as error:
+            raise line.damaged(str(error)) from None
+
+
+def _tracks(path: Path) -> Iterator[TrackRow]:
+    for line in read_lines(path):
+        try:
+            yield TrackRow.from_json(line.text)
+        except ConfigError as error:
+            raise line.damaged(str(error)) from None
 
 
 def _holding(folders: list[Path], name: str) -> Path | None:
