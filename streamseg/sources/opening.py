@@ -119,7 +119,8 @@ def _check_file(address: Address) -> None:
 
 def _cannot_open(address: Address, error: Exception, *, seekable: bool) -> SourceError:
     if not isinstance(error, av.error.InvalidDataError):
-        return SourceError(f"cannot open {address.shown!r}: {address.clean(reason_of(error))}")
+        remedy = "the address, and that it is on" if address.kind == "http" else "that the file may be read"
+        return SourceError(f"cannot open {address.shown!r}: {address.clean(reason_of(error))}; check {remedy}")
     if address.kind == "pipe":
         remedy = "" if seekable else "; an MP4 whose index is at its end cannot be piped: pass the file, or MKV or TS"
         return DecodeError(f"{address.shown!r} delivers no video that can be read{remedy}")

@@ -15,7 +15,7 @@ from .opening import Opened, open_video
 from .pixels import size_hw_of, upright
 from .playback import ONE_THREAD, Alive, Numbered, Playback
 
-__all__ = ["VideoFile", "duration_of"]
+__all__ = ["VideoFile", "duration_of", "open_recording"]
 
 logger = logging.getLogger("streamseg.sources")
 
@@ -85,11 +85,7 @@ class VideoFile:
     def _open(self, decode: DecodeSettings, alive: Alive) -> AbstractContextManager[Opened]:
         """The container; `alive` tells, while it is read, whether anyone still wants it."""
         del alive
-        if self.address.kind != "http":
-            return open_video(self.address, decode)
-        connect, read = self._live.connect_timeout_seconds, self._live.read_timeout_seconds
-        options = {"rw_timeout": str(int(1e6 * read)), "reconnect": "1", "reconnect_delay_max": str(int(connect))}
-        return open_video(self.address, decode, options=options, timeout=(connect, read))
+        return open_recording(self.address, decode, self._live)
 
     def _playback(self, alive: Alive) -> Playback:
         def beating() -> bool:
@@ -127,6 +123,15 @@ class VideoFile:
             codec=str(stream.codec_context.name),
             start_seconds=seconds_of(first),
         )
+
+
+def open_recording(address: Address, decode: DecodeSettings, live: LiveSettings) -> AbstractContextManager[Opened]:
+    """A file, or a URL with time-outs. Errors as of `open_video`."""
+    if address.kind != "http":
+        return open_video(address, decode)
+    connect, read = live.connect_timeout_seconds, live.read_timeout_seconds
+    options = {"rw_timeout": str(int(1e6 * read)), "reconnect": "1", "reconnect_delay_max": str(int(connect))}
+    return open_video(address, decode, options=options, timeout=(connect, read))
 
 
 def seconds_of(numbered: Numbered) -> Fraction | None:
