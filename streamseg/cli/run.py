@@ -198,8 +198,7 @@ def choose_settings(
 
     settings = read_settings(None if config is None else find_config(config), overrides, given)
     if save is not None:
-        configured = {sink.kind: sink for sink in settings.sinks}
-        settings = replace(settings, sinks=tuple(configured.get(sink.kind, sink) for sink in parse_save(save)))
+        settings = replace(settings, sinks=parse_save(save, settings.sinks))
     return settings if settings.output is not None else replace(settings, output=DEFAULT_OUTPUT)
 
 

@@ -147,6 +147,15 @@ class RunSettings:
         kinds = [sink.kind for sink in self.sinks]
         twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
         require(twice is None, "sinks", twice, "each kind at most once")
+        self._require_records(kinds)
+
+    def _require_records(self, kinds: Sequence[str]) -> None:
+        """Documents are compiled from the records, at the very end: better to know now that there will be none."""
+        document = next((kind for kind in kinds if kind in ("vps", "mots", "ytvis")), None)
+        records = next((sink for sink in self.sinks if isinstance(sink, JsonlSettings)), None)
+        enough = records is not None and (records.masks or "png" in kinds)
+        expected = "the jsonl sink with masks, or jsonl and png, beside it"
+        require(document is None or enough, "sinks", document, expected)
 
 
 def read_settings(

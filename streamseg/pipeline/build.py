@@ -8,9 +8,10 @@ from ..config.run import RunSettings
 from ..config.sources import SelectionSettings
 from ..fcclip.spec import DEFAULT_MODEL
 from ..segmenter import Segmenter
-from ..sinks.base import Sink, StreamFacts
+from ..sinks.base import StreamFacts
 from ..sinks.build import build_sink
-from ..sources.base import SourceInfo
+from ..sinks.guard import GuardedSink
+from ..sources.base import SourceInfo, Stop
 from .plan import RunPlan, StreamPlan
 
 __all__ = ["build_segmenter", "build_sinks", "result_fps"]
@@ -37,8 +38,8 @@ def build_segmenter(settings: RunSettings, *, progress: bool = True) -> Segmente
     return optimize(segmenter, compile=model.compile, channels_last=model.channels_last)
 
 
-def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path) -> list[Sink]:
-    """The sinks of one stream, not yet open. `folder` is its own."""
+def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path, stop: Stop) -> list[GuardedSink]:
+    """The sinks of one stream, not yet open. `folder` is its own; `stop` ends what they wait for."""
     settings = plan.settings
     facts = StreamFacts(
         stream_id=stream.name,
@@ -49,7 +50,7 @@ def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path) -> list[Sink]:
         fps=result_fps(stream.info, settings.selection),
         recording=stream.recording,
     )
-    return [build_sink(sink, facts, settings.rotation) for sink in settings.sinks]
+    return [build_sink(sink, facts, settings.rotation, stop) for sink in settings.sinks]
 
 
 def result_fps(info: SourceInfo, selection: SelectionSettings) -> Fraction | None:

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..config.run import RunSettings
 from ..parsing import to_plain
 from ..segmenter import Segmenter
+from ..sources.address import redact
 from .plan import RunPlan, StreamPlan
 
 __all__ = ["run_identity", "run_manifest"]
@@ -24,7 +26,7 @@ FREE = ("sources", "model", "output", "runtime", "commit_seconds", "max_failures
 
 def run_identity(plan: RunPlan, segmenter: Segmenter) -> dict[str, Any]:
     """Everything that results depend on. Two runs with equal identities give the same records."""
-    settings = {key: value for key, value in to_plain(plan.settings).items() if key not in FREE}
+    settings = {key: value for key, value in _shown(plan.settings).items() if key not in FREE}
     return {
         "settings": settings,
         "segmenter": segmenter.identity(),
@@ -37,7 +39,7 @@ def run_identity(plan: RunPlan, segmenter: Segmenter) -> dict[str, Any]:
 
 def run_manifest(plan: RunPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` says as a run begins."""
-    settings = to_plain(plan.settings)
+    settings = _shown(plan.settings)
     settings["sources"] = [{**to_plain(stream.settings), "url": stream.shown} for stream in plan.streams]
     return {
         "state": "running",
@@ -45,6 +47,16 @@ def run_manifest(plan: RunPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
         "identity": dict(identity),
         "streams": {stream.name: _stream_facts(stream) for stream in plan.streams},
     }
+
+
+def _shown(settings: RunSettings) -> dict[str, Any]:
+    """Plain settings, without what may be secret."""
+    plain = to_plain(settings)
+    for sink in plain["sinks"]:
+        if sink["kind"] == "webhook":
+            sink["url"] = redact(sink["url"])
+            del sink["headers"]
+    return plain
 
 
 def _stream_facts(stream: StreamPlan) -> dict[str, Any]:

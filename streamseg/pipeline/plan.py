@@ -9,8 +9,8 @@ from ..errors import ConfigError
 from ..fcclip.spec import DEFAULT_MODEL, ModelSpec, get_spec
 from ..sources.address import parse_address
 from ..sources.base import Source, SourceInfo
-from ..sources.naming import stream_names
 from ..sources.open import expand, open_source
+from ..sources.selection import check_selection
 from ..vocabulary import Vocabulary
 from .words import vocabulary_for
 
@@ -81,7 +81,7 @@ class RunPlan:
 
     def open(self, stream: StreamPlan) -> Source:
         """A fresh source of one of the streams."""
-        return open_source(stream.settings, stream.name, decode=self.settings.decode, live=self.settings.live)
+        return open_source(stream.settings, decode=self.settings.decode, live=self.settings.live)
 
 
 def plan_run(settings: RunSettings) -> RunPlan:
@@ -97,12 +97,12 @@ def plan_run(settings: RunSettings) -> RunPlan:
         raise ConfigError(
             "no source is given, expected a video, a folder, a camera or a URL: `streamseg run street.mp4`"
         )
-    names = stream_names(sources)
+    check_selection(settings.selection)
     streams = []
-    for name, source in zip(names, sources, strict=True):
+    for source in sources:
         words = _words(settings, source, spec)
-        opened = open_source(source, name, decode=settings.decode, live=settings.live)
-        streams.append(StreamPlan(name, source, words, opened.info()))
+        opened = open_source(source, decode=settings.decode, live=settings.live)
+        streams.append(StreamPlan(opened.stream_id, source, words, opened.info()))
     return RunPlan(settings, spec, tuple(streams))
 
 

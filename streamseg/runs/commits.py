@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -33,6 +34,7 @@ class Commit:
         position: the frame.
         kept: frames that were segmented so far, this one included.
         totals: counts up to this frame, as `StreamTotals.to_dict` gives them.
+        origin_seconds, last_kept_seconds: of the stream's first frame and of this one, for what `Selection` counts by.
         tracker: what `Tracker.state_dict` returned after this frame.
         sinks: what each sink's `state` returned after this frame, by kind.
         done: the stream has ended, and nothing is left to do.
@@ -41,6 +43,8 @@ class Commit:
     position: Position
     kept: int
     totals: Mapping[str, Any]
+    origin_seconds: Fraction | None = None
+    last_kept_seconds: Fraction | None = None
     tracker: Mapping[str, Any] = field(default_factory=dict)
     sinks: Mapping[str, Any] = field(default_factory=dict)
     done: bool = False
@@ -54,6 +58,8 @@ def write_commit(folder: Path, commit: Commit) -> None:
         "position": [commit.position.index, commit.position.pts_ticks, commit.position.epoch],
         "kept": commit.kept,
         "totals": commit.totals,
+        "origin_seconds": _fraction_text(commit.origin_seconds),
+        "last_kept_seconds": _fraction_text(commit.last_kept_seconds),
         "tracker": _pack(commit.tracker, arrays, "tracker"),
         "sinks": commit.sinks,
         "done": commit.done,
@@ -76,6 +82,8 @@ def read_commit(folder: Path) -> Commit | None:
                 position=Position(*document["position"]),
                 kept=document["kept"],
                 totals=document["totals"],
+                origin_seconds=_fraction(document["origin_seconds"]),
+                last_kept_seconds=_fraction(document["last_kept_seconds"]),
                 tracker=_unpack(document["tracker"], arrays),
                 sinks=document["sinks"],
                 done=document["done"],
@@ -86,6 +94,14 @@ def read_commit(folder: Path) -> Commit | None:
         raise ConfigError(
             f"{os.fspath(path)!r} is damaged ({' '.join(str(error).split())}): start anew with --overwrite"
         ) from None
+
+
+def _fraction_text(value: Fraction | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    return None if text is None else Fraction(text)
 
 
 def _pack(value: Any, arrays: Arrays, name: str) -> Any:

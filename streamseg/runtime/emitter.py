@@ -12,7 +12,8 @@ from typing import Any
 from ..frames import FrameResult
 from ..metrics import StreamCounters
 from ..runs.commits import Commit, write_commit
-from ..sinks.base import Emission, Sink
+from ..sinks.base import Emission
+from ..sinks.guard import GuardedSink
 from ..sources.base import Position
 from ..tracks import TrackRow
 from .channel import Channel
@@ -64,7 +65,7 @@ class Closing:
 class _Outlet:
     """A sink that others may hold up, behind a queue and in a thread of its own."""
 
-    sink: Sink
+    sink: GuardedSink
     channel: Channel[Emission] = field(default_factory=lambda: Channel(OUTLET_LIMIT))
     thread: threading.Thread | None = None
     lost: int = 0
@@ -89,7 +90,7 @@ class Emitter:
         self,
         stream_id: str,
         folder: Path | None,
-        sinks: Sequence[Sink],
+        sinks: Sequence[GuardedSink],
         counters: StreamCounters,
         *,
         live: bool,
@@ -114,6 +115,14 @@ class Emitter:
 
     def start(self) -> None:
         self._thread.start()
+
+    def losses(self) -> dict[str, dict[str, int]]:
+        """What sinks could not take, frames by reason, for each sink that lost any; from any thread."""
+        found = {sink.name: dict(sink.lost) for sink in [*self._inner, *(outlet.sink for outlet in self._outlets)]}
+        for outlet in self._outlets:
+            if outlet.lost:
+                found[outlet.sink.name]["too slow"] = outlet.lost
+        return {name: lost for name, lost in found.items() if lost}
 
     def put(self, item: Outgoing | Closing) -> bool:
         """The next result, waiting for room; False where the emitter has failed."""
@@ -197,6 +206,8 @@ class Emitter:
             position=Position(frame.index, frame.pts_ticks, frame.epoch),
             kept=kept,
             totals={**item.arrived.totals, "emitted": kept, "failed": failed, "tracks": item.identities},
+            origin_seconds=item.arrived.origin_seconds,
+            last_kept_seconds=item.arrived.last_kept_seconds,
             tracker=state,
             sinks={sink.name: sink.state() for sink in self._inner},
             done=done,
@@ -222,7 +233,9 @@ class Emitter:
                 if outlet.thread.is_alive():
                     logger.warning("%s: %s does not take its results", self.stream_id, outlet.sink.name)
                     outlet.channel.cancel()
-            outlet.sink.close()
+            outlet.sink.close()  # which also ends a write that waits
+            if outlet.thread is not None:
+                outlet.thread.join(OUTLET_SECONDS)
 
     def _mark_done(self) -> None:
         """So that going on with a finished run has nothing to do."""

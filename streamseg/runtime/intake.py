@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 from ..frames import Frame
@@ -33,13 +34,16 @@ class Arrived:
         frame: the frame.
         number: how many wanted frames of its stream came before it, in the whole run.
         arrived_at: `time.monotonic()` when it left the decoder.
-        totals: counts of its stream up to this frame, for the commit; recorded input only.
+        totals: counts of its stream up to this frame, for the commit.
+        origin_seconds, last_kept_seconds: see `Commit`.
     """
 
     frame: Frame
     number: int
     arrived_at: float
     totals: Mapping[str, Any] = field(default_factory=dict)
+    origin_seconds: Fraction | None = None
+    last_kept_seconds: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

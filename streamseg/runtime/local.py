@@ -9,6 +9,7 @@ alone, and the run reports it at the end. Nothing waits on a queue that nobody e
 
 import logging
 import threading
+import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -126,7 +127,7 @@ class LocalRun:
         return Emitter(
             stream.name,
             folder,
-            [] if folder is None else build_sinks(self.plan, stream, folder),
+            [] if folder is None else build_sinks(self.plan, stream, folder, self._stopping),
             self._counters[stream.name],
             live=stream.live,
             results=self._results,
@@ -141,11 +142,24 @@ class LocalRun:
         return StreamReader(
             self.plan.open(stream),
             lambda: self.plan.open(stream),
-            Selection(self.plan.settings.selection, after=after, kept_before=0 if commit is None else commit.kept),
+            self._selection(stream, commit),
             self._intake,
             self._counters[stream.name],
             after=after,
             number=0 if commit is None else commit.kept,
+        )
+
+    def _selection(self, stream: StreamPlan, commit: Commit | None) -> Selection:
+        settings, clock = self.plan.settings.selection, time.monotonic if stream.live else None
+        if commit is None:
+            return Selection(settings, clock=clock)
+        if stream.live:  # its clock has begun anew
+            return Selection(settings, kept_before=commit.kept, clock=clock)
+        return Selection(
+            settings,
+            origin_seconds=commit.origin_seconds,
+            kept_before=commit.kept,
+            last_kept_seconds=commit.last_kept_seconds,
         )
 
     def _new_worker(self, active: list[StreamPlan]) -> Worker:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from ..frames import Frame
 from ..metrics import StreamCounters
-from ..sources.base import Position, Skipped, Source, Wanted
+from ..sources.base import Position, Skipped, Source
+from ..sources.selection import Selection
 from .intake import Arrived, Intake
 
 __all__ = ["StreamReader"]
@@ -26,7 +27,7 @@ class StreamReader:
     Args:
         source: of the stream.
         reopen: makes a fresh source for the same stream.
-        wanted: the verdict on each frame.
+        selection: the verdict on each frame.
         intake: where frames go.
         counters: of the stream.
         after: where to go on.
@@ -37,7 +38,7 @@ class StreamReader:
         self,
         source: Source,
         reopen: Reopen,
-        wanted: Wanted,
+        selection: Selection,
         intake: Intake,
         counters: StreamCounters,
         *,
@@ -48,7 +49,7 @@ class StreamReader:
         self.counters = counters
         self.restarts = 0
         self._reopen = reopen
-        self._wanted = wanted
+        self._selection = selection
         self._intake = intake
         self._position = after
         self._number = number
@@ -98,7 +99,7 @@ class StreamReader:
     def _read(self, source: Source, stop: threading.Event) -> None:
         error: Exception | None = None
         try:
-            for item in source.frames(stop, wanted=self._wanted, after=self._position):
+            for item in source.frames(stop, wanted=self._selection, after=self._position):
                 if stop.is_set():
                     return
                 self._take(item)
@@ -113,7 +114,14 @@ class StreamReader:
             self.counters.dropped(item.reason)
             return
         self._position = Position(item.index, item.pts_ticks, item.epoch)
-        arrived = Arrived(item, self._number, time.monotonic(), self.counters.decoded_so_far())
+        arrived = Arrived(
+            item,
+            self._number,
+            time.monotonic(),
+            self.counters.decoded_so_far(),
+            self._selection.origin_seconds,
+            self._selection.last_kept_seconds,
+        )
         self._number += 1
         for lost in self._intake.put(arrived):
             self.counters.dropped("stopped" if lost is arrived else "late")

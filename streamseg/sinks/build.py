@@ -1,6 +1,6 @@
 """From settings to sinks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from ..config.sinks import (
@@ -19,6 +19,7 @@ from ..config.sinks import (
 )
 from ..errors import ConfigError
 from .base import Sink, StreamFacts
+from .delivery import Stop
 from .guard import GuardedSink
 
 __all__ = ["build_sink", "parse_save"]
@@ -40,19 +41,22 @@ DEFAULTS: Mapping[str, SinkSettings] = {
 """What can do without settings of its own."""
 
 
-def build_sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None = None) -> GuardedSink:
+def build_sink(
+    settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None = None, stop: Stop | None = None
+) -> GuardedSink:
     """The sink of one stream, under the policy of its settings. Nothing is opened yet.
 
     Args:
         settings: which kind, and how.
         facts: of the stream.
         rotation: when files are cut into parts; None for the defaults.
+        stop: ends waits for others (HTTP), so that a run that is stopped does not wait for them.
     """
-    return GuardedSink(_sink(settings, facts, rotation), settings.on_error)
+    return GuardedSink(_sink(settings, facts, rotation, stop), settings.on_error)
 
 
-def parse_save(text: str) -> tuple[SinkSettings, ...]:
-    """The sinks of `--save jsonl,png,video`, with their defaults.
+def parse_save(text: str, configured: Sequence[SinkSettings] = ()) -> tuple[SinkSettings, ...]:
+    """The sinks of `--save jsonl,png,video`: as a config says of them, else with their defaults.
 
     Raises:
         ConfigError: a kind is unknown, stands twice, or cannot do without settings of its own; or there is none.
@@ -61,7 +65,8 @@ def parse_save(text: str) -> tuple[SinkSettings, ...]:
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice:
         raise ConfigError(f"--save {text!r} names {twice!r} twice, expected each kind once: leave one out")
-    return tuple(_default(kind) for kind in kinds)
+    known = {settings.kind: settings for settings in configured}
+    return tuple(known.get(kind) or _default(kind) for kind in kinds)
 
 
 def _default(kind: str) -> SinkSettings:
@@ -74,7 +79,7 @@ def _default(kind: str) -> SinkSettings:
     return DEFAULTS[kind]
 
 
-def _sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None) -> Sink:
+def _sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None, stop: Stop | None) -> Sink:
     """What a kind is made by. Modules are loaded here: a run without video needs no encoder."""
     match settings:
         case JsonlSettings():
@@ -108,4 +113,4 @@ def _sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings
         case WebhookSettings():
             from .webhook import WebhookSink
 
-            return WebhookSink(facts, settings)
+            return WebhookSink(facts, settings, stop)

@@ -52,6 +52,16 @@ class Selection:
         self._warned = False
         self._rate = None if settings.max_fps is None else Fraction(str(settings.max_fps))
 
+    @property
+    def origin_seconds(self) -> Fraction | None:
+        """Time of the stream's first frame; None before it."""
+        return self._origin
+
+    @property
+    def last_kept_seconds(self) -> Fraction | None:
+        """Time of the frame kept last; None before the first."""
+        return self._last
+
     def __call__(self, index: int, seconds: Fraction | None) -> Verdict:
         """What to do with the frame of this index and time; the answer "keep" counts it as kept."""
         if seconds is None and self._clock is not None:
