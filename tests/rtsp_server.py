@@ -46,6 +46,7 @@ class RtspServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=environment(),
         )
         self._process = process
         assert process.stdout is not None
@@ -96,12 +97,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def environment() -> dict[str, str]:
+    """Without the empty cache that every test gets: GStreamer would look at all of its plugins each time it starts."""
+    return {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+
+
 @functools.cache
 def missing() -> str:
     """What keeps the server from running here; empty where nothing does."""
     if not os.access(SYSTEM_PYTHON, os.X_OK):
         return f"no {SYSTEM_PYTHON}"
-    found = subprocess.run([SYSTEM_PYTHON, str(PROGRAM), "--check"], capture_output=True, text=True, check=False)
+    command = [SYSTEM_PYTHON, str(PROGRAM), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     return "" if found.returncode == 0 else (found.stderr.strip().splitlines() or ["it does not start"])[-1]
 
 

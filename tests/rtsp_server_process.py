@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--size", default="160x120")
     parser.add_argument("--fps", type=int, default=25)
-    parser.add_argument("--gop", type=int, default=10, help="frames from keyframe to keyframe")
+    parser.add_argument("--gop", type=int, default=5, help="frames from keyframe to keyframe")
     parser.add_argument("--codec", choices=["h264", "mjpeg"], default="h264")
     parser.add_argument("--shared", action="store_true", help="one stream for all: who comes later joins it midway")
     parser.add_argument("--user", default="")

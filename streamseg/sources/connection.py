@@ -75,8 +75,7 @@ class Connection:
 
     def decode(self, packet: Any) -> list[Any]:
         """The pictures that come out of the decoder for a packet."""
-        missing = self._gaps is not None and packet.size and self._gaps.is_gap(packet.dts)
-        if missing or packet.is_corrupt:
+        if self._misses_something(packet):
             self._gate.damage()
         try:
             pictures: list[Any] = packet.decode()
@@ -103,6 +102,13 @@ class Connection:
     def arrival_of(self, picture: Any) -> Arrival:
         """When it was taken, or came in."""
         return self._arrivals.of(picture.pts)
+
+    def _misses_something(self, packet: Any) -> bool:
+        """Whether something was lost before or in a packet, as far as its container shows."""
+        if self._gaps is not None and packet.size and self._gaps.is_gap(packet.dts):
+            return True
+        # Segments that count from 0 again look like a loss to the demuxer, at the end of each.
+        return bool(packet.is_corrupt) and not self.comes_in_bursts
 
     def _arrival(self, packet: Any) -> Arrival:
         now = datetime.now(UTC)

@@ -133,11 +133,12 @@ class LiveSource:
                     yield from self._connected(connection, stop, wanted, progress)
                 self._tell(stop, "ended")
                 return
-            except OutageError as outage:
-                if stop.is_set():
-                    return
-                seconds = backoff.fail(self._lose(outage, progress))
-                self._tell(stop, f"waiting {seconds:.1f} s: {outage.reason}")
+            except OutageError as error:
+                outage = error  # dealt with below: what is raised here would drag the library's error along
+            if stop.is_set():
+                return
+            seconds = backoff.fail(self._lose(outage, progress))
+            self._tell(stop, f"waiting {seconds:.1f} s: {outage.reason}")
             wait(stop, seconds, self._beat)
 
     def _connected(

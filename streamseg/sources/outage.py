@@ -64,6 +64,8 @@ def outage_of(error: BaseException, address: Address) -> OutageError:
     for known in KNOWN:
         if isinstance(error, known.kind):
             return OutageError(known.reason, known.remedy)
+    if getattr(error, "errno", None) == errno.EIO:  # all that FFmpeg says of a name that nobody knows
+        return OutageError("no such host, or no way to it")
     return OutageError(_lower(address.clean(reason_of(error))))
 
 
@@ -79,5 +81,5 @@ def _device_remedy(error: BaseException, address: Address) -> str:
 
 
 def _lower(text: str) -> str:
-    """Without the capital at the beginning, but for abbreviations."""
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+    """Without the capital of a sentence; names and abbreviations keep theirs."""
+    return text[0].lower() + text[1:] if " " in text and text[1].islower() else text
