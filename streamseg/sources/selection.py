@@ -50,7 +50,9 @@ class Selection:
         self._last = last_kept_seconds
         self._clock = clock
         self._warned = False
-        self._rate = None if settings.max_fps is None else Fraction(str(settings.max_fps))
+        self._rate = _exact(settings.max_fps)
+        self._start = _exact(settings.start_seconds)
+        self._end = _exact(settings.end_seconds)
 
     @property
     def origin_seconds(self) -> Fraction | None:
@@ -82,9 +84,9 @@ class Selection:
             return "end"
         if seconds is not None and self._origin is not None:
             passed = seconds - self._origin
-            if settings.end_seconds is not None and passed >= settings.end_seconds:
+            if self._end is not None and passed >= self._end:
                 return "end"
-            if settings.start_seconds is not None and passed < settings.start_seconds:
+            if self._start is not None and passed < self._start:
                 return "before_start"
         if index % settings.stride:
             return "stride"
@@ -128,6 +130,11 @@ def check_selection(settings: SelectionSettings) -> None:
             f"selection.end_seconds is {end:g} and start_seconds {start:g}: nothing lies between them, expected an end "
             "after the start"
         )
+
+
+def _exact(value: float | None) -> Fraction | None:
+    """The number that was written: 0.2 is a fifth, and not the nearest binary fraction."""
+    return None if value is None else Fraction(str(value))
 
 
 def _at_least(name: str, value: float | None, lowest: int) -> None:
