@@ -19,7 +19,7 @@ class StreamClock:
     """
 
     def __init__(self, fps: Fraction | None) -> None:
-        self._fps = fps
+        self.fps = fps
         self._first: datetime | None = None
 
     @classmethod
@@ -35,4 +35,4 @@ class StreamClock:
             return (captured - self._first).total_seconds()
         if record["pts"] is not None:
             return float(record["pts"])
-        return None if self._fps is None else float(record["frame"] / self._fps)
+        return None if self.fps is None else float(record["frame"] / self.fps)

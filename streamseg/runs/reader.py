@@ -5,9 +5,9 @@ written; those that rotation removes meanwhile are passed over.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = ["Line", "PanopticPngs", "has_masks", "read_lines", "read_records", "r
 
 Record = dict[str, Any]
 Ids = npt.NDArray[np.int32]
+Choose = Callable[[Record], Literal["keep", "skip", "end"]]
 
 # What a record has to hold for anything to be made of it.
 KEYS = {"epoch", "frame", "status", "pts", "size", "segments", "events", "vocabulary"}
@@ -76,14 +77,19 @@ def read_records(run: RunFolder, stream: str) -> Iterator[Record]:
     return map(_record, read_lines(_existing(run.stream(stream) / RECORDS, "jsonl")))
 
 
-def read_results(run: RunFolder, stream: str) -> Iterator[FrameResult]:
+def read_results(run: RunFolder, stream: str, choose: Choose | None = None) -> Iterator[FrameResult]:
     """The same records with their maps: from the masks in them, or from the panoptic PNGs beside them.
+
+    Args:
+        run: its folder.
+        stream: name of the stream.
+        choose: asked for every record, before its map is made; None keeps them all.
 
     Raises:
         ConfigError: as `read_records`; or a frame has neither masks nor PNG.
     """
     folder = run.stream(stream)
-    return _results(_existing(folder / RECORDS, "jsonl"), PanopticPngs(folder))
+    return _results(_existing(folder / RECORDS, "jsonl"), PanopticPngs(folder), choose or (lambda _: "keep"))
 
 
 def read_tracks(run: RunFolder, stream: str) -> Iterator[TrackRow]:
@@ -136,9 +142,14 @@ class PanopticPngs:
         return None if self.find(record) is None else encode_map(self.read(record))
 
 
-def _results(path: Path, pngs: PanopticPngs) -> Iterator[FrameResult]:
+def _results(path: Path, pngs: PanopticPngs, choose: Choose) -> Iterator[FrameResult]:
     for line in read_lines(path):
         record = _record(line)
+        choice = choose(record)
+        if choice == "end":
+            return
+        if choice == "skip":
+            continue
         ids = None if has_masks(record) else pngs.read(record)
         try:
             yield FrameResult.from_json(line.text, panoptic=ids)
