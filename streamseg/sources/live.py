@@ -134,11 +134,12 @@ class LiveSource:
                 self._tell(stop, "ended")
                 return
             except OutageError as error:
-                outage = error  # dealt with below: what is raised here would drag the library's error along
+                # Only the words: whoever keeps the error keeps the library's, which holds the URL, and the connection.
+                reason, remedy = error.reason, error.remedy
             if stop.is_set():
                 return
-            seconds = backoff.fail(self._lose(outage, progress))
-            self._tell(stop, f"waiting {seconds:.1f} s: {outage.reason}")
+            seconds = backoff.fail(self._lose(reason, remedy, progress))
+            self._tell(stop, f"waiting {seconds:.1f} s: {reason}")
             wait(stop, seconds, self._beat)
 
     def _connected(
@@ -208,24 +209,22 @@ class LiveSource:
         if not progress.delivered:
             logger.info("%s: decode: %s", self.stream_id, self._decoder)
 
-    def _lose(self, outage: OutageError, progress: Progress) -> float:
+    def _lose(self, reason: str, remedy: str, progress: Progress) -> float:
         """Take note of an outage, or give up; the seconds for which the connection held."""
         first = progress.lost_at is None
         held = progress.lose()
-        if outage.remedy and not progress.known:
-            raise SourceError(f"{self._cannot_read(outage)}; {outage.remedy}")
+        complaint = f"{self.stream_id}: cannot read {self.address.shown!r}: {reason}"
+        if remedy and not progress.known:
+            raise SourceError(f"{complaint}; {remedy}")
         if progress.attempts == self._live.max_attempts:
             raise SourceError(
-                f"{self._cannot_read(outage)}, after {progress.attempts} attempts in a row; check the camera, or raise "
+                f"{complaint}, after {progress.attempts} attempts in a row; check the camera, or raise "
                 "live.max_attempts"
             )
         if first:
             what = "lost" if progress.known else "not there yet"
-            logger.warning("%s: %s (%s); trying again", self.stream_id, what, outage.reason)
+            logger.warning("%s: %s (%s); trying again", self.stream_id, what, reason)
         return held
-
-    def _cannot_read(self, outage: OutageError) -> str:
-        return f"{self.stream_id}: cannot read {self.address.shown!r}: {outage.reason}"
 
     def _tell(self, stop: Stop, status: str) -> None:
         """The status, and a sign of life; not where this source has been given up."""

@@ -64,8 +64,8 @@ def outage_of(error: BaseException, address: Address) -> OutageError:
     for known in KNOWN:
         if isinstance(error, known.kind):
             return OutageError(known.reason, known.remedy)
-    if getattr(error, "errno", None) == errno.EIO:  # all that FFmpeg says of a name that nobody knows
-        return OutageError("no such host, or no way to it")
+    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg says of both
+        return OutageError("no such host, or it broke off")
     return OutageError(_lower(address.clean(reason_of(error))))
 
 

@@ -1,5 +1,6 @@
 """Live sources that are no RTSP cameras: JPEG after JPEG, HLS, damaged streams, devices, mute servers."""
 
+import gc
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from streamseg.errors import SourceError
 from streamseg.sources.base import Skipped
+from streamseg.sources.connection import Connection
 from tests import rtsp_server
 from tests.http_camera import FPS, SEGMENT_FRAMES, SIZE_HW, WINDOW, HttpCamera, serve, transport_stream
 from tests.live_viewer import IMPATIENT, QUICK, Viewer
@@ -45,6 +47,19 @@ def test_mjpeg_that_ends_goes_on(camera: HttpCamera) -> None:
     assert epochs == sorted(epochs)
     assert set(epochs) >= {0, 1, 2}
     assert [item.index for item in viewer.items] == list(range(len(viewer.items)))
+
+
+def test_lost_connections_are_let_go_at_once(camera: HttpCamera) -> None:
+    """Decoders are large. Nothing may keep them until the garbage collector comes round."""
+    camera.pictures_per_answer = 3
+    gc.disable()
+    try:
+        with Viewer(f"{camera.url}/mjpeg") as viewer:
+            viewer.until(lambda: bool(viewer.frames) and viewer.frames[-1].epoch >= 4)
+            kept = [thing for thing in gc.get_objects() if isinstance(thing, Connection)]
+            assert len(kept) <= 2  # the last one, and one that is being made
+    finally:
+        gc.enable()
 
 
 def test_hls_is_played_at_its_own_speed(camera: HttpCamera) -> None:

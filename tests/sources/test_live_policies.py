@@ -265,7 +265,7 @@ def raised(kind: type[Exception], number: int, text: str) -> Exception:
         (raised(av.error.TimeoutError, 110, "Connection timed out"), "no answer in time", True),
         (raised(av.error.InvalidDataError, 1, "Invalid data found"), "what it sends cannot be read", True),
         (raised(av.error.OSError, errno.EHOSTUNREACH, "No route to host"), "no route to host", True),
-        (raised(av.error.OSError, errno.EIO, "Input/output error"), "no such host, or no way to it", True),
+        (raised(av.error.OSError, errno.EIO, "Input/output error"), "no such host, or it broke off", True),
         (
             raised(av.error.OSError, 1, "cannot open rtsp://me:hush-hush@cam/live"),
             "cannot open rtsp://***@cam/live",
