@@ -19,6 +19,7 @@ from streamseg.panoptic import (
     PanopticSegment,
     instance_inference,
     merge_masks,
+    panoptic_from_association,
     panoptic_from_queries,
     panoptic_inference,
     published_scores,
@@ -471,3 +472,88 @@ def test_waits_for_the_gpu_do_not_grow_with_the_queries() -> None:
         return sum("synchroniz" in str(warning.message) for warning in caught)
 
     assert waits(2) == waits(100) <= 10
+
+
+# With identities of association.
+
+
+def associated(queries: Queries, **changed: Any) -> dict[str, Any]:
+    """What association says where it follows everything and changes nothing."""
+    scores, labels = published_scores(queries).max(-1)
+    void = queries.class_log_scores.shape[-1]
+    plain = {"ids": np.arange(len(queries)) + 10, "labels": labels, "scores": scores, "keep": labels != void}
+    return plain | changed
+
+
+@pytest.mark.parametrize("background", [0, 2])
+@pytest.mark.parametrize("threshold", [0.0, 0.4])
+def test_identities_change_nothing_but_the_numbers(background: int, threshold: float) -> None:
+    geometry = MaskGeometry((64, 96), (50, 90), (75, 135))
+    for seed in range(6):
+        queries = random_queries(seed, geometry, background)
+        facts = associated(queries)
+        labels = np.minimum(facts["labels"].numpy(), len(CATEGORIES))
+        stuff = np.array([not category.isthing for category in CATEGORIES] + [False])[labels]
+        facts["ids"] = np.where(stuff, 100 + labels, 200 - np.arange(len(queries)))  # descending: order must not matter
+        published = panoptic_from_queries(queries, score_threshold=threshold)
+        found = panoptic_from_association(queries, score_threshold=threshold, **facts)
+        assert [segment.id for segment in found.segments] == sorted(segment.id for segment in found.segments)
+        assert len(found.segments) == len(published.segments)
+        for segment in found.segments:
+            (twin,) = [other for other in published.segments if other.query == segment.query]
+            assert replace(segment, id=twin.id) == twin
+            np.testing.assert_array_equal(found.ids == segment.id, published.ids == twin.id)
+        np.testing.assert_array_equal(found.ids == 0, published.ids == 0)
+
+
+def handmade(*boxes: tuple[int, int, int, int]) -> Queries:
+    """Queries whose scores and labels association will say."""
+    count = len(boxes)
+    queries = random_queries(0, identity(16, 16))
+    rows = torch.zeros(count, dtype=torch.int64)
+    picked = {name: getattr(queries, name)[rows] for name in ("class_log_scores", "void_probability")}
+    return replace(queries, mask_logits=blocks(16, 16, *boxes), geometry=identity(16, 16), **picked)
+
+
+def merged_as(queries: Queries, ids: list[int], labels: list[int], scores: list[float], **options: Any) -> PanopticMap:
+    return panoptic_from_association(
+        queries,
+        ids=ids,
+        labels=torch.tensor(labels),
+        scores=torch.tensor(scores),
+        keep=options.pop("keep", torch.ones(len(ids), dtype=torch.bool)),
+        **options,
+    )
+
+
+def test_queries_of_one_identity_share_a_segment() -> None:
+    queries = handmade((0, 0, 8, 16), (8, 0, 16, 8), (8, 8, 16, 16))
+    found = merged_as(queries, [7, 7, 3], [3, 3, 0], [0.5, 0.8, 0.9])
+    assert [(s.id, s.label, s.area, s.query) for s in found.segments] == [(3, "car", 64, 2), (7, "road", 192, 0)]
+    assert found.segments[1].score == pytest.approx(0.8)
+
+
+def test_who_is_not_followed_takes_no_pixels() -> None:
+    queries = handmade((0, 0, 16, 16), (0, 0, 16, 12))
+    found = merged_as(queries, [5, 0], [0, 0], [0.5, 0.9])
+    assert [(segment.id, segment.area) for segment in found.segments] == [(5, 256)]
+
+
+def test_background_wins_pixels_for_void_without_an_identity() -> None:
+    queries = handmade((0, 0, 16, 16), (0, 0, 16, 2))
+    found = merged_as(queries, [5, 0], [0, len(CATEGORIES)], [0.5, 0.9])
+    assert [(segment.id, segment.area) for segment in found.segments] == [(5, 224)]
+    assert (found.ids[:, :2] == 0).all()
+
+
+def test_who_is_not_kept_or_scores_too_little_stays_out() -> None:
+    queries = handmade((0, 0, 8, 16), (8, 0, 16, 16))
+    kept = torch.tensor([True, False])
+    assert [s.id for s in merged_as(queries, [5, 6], [0, 0], [0.5, 0.9], keep=kept).segments] == [5]
+    assert [s.id for s in merged_as(queries, [5, 6], [0, 0], [0.5, 0.9], score_threshold=0.6).segments] == [6]
+    assert merged_as(queries, [0, 0], [0, 0], [0.5, 0.9]).ids.shape == (16, 16)
+
+
+def test_a_map_with_identities_of_another_size_than_the_frame() -> None:
+    found = merged_as(handmade((0, 0, 16, 16)), [9], [0], [0.5], output_hw=(4, 6))
+    assert found.ids.tolist() == [[9] * 6] * 4

@@ -64,6 +64,11 @@ class EmbeddingSums:
     clip: Vector
     weights: Vector
 
+    @classmethod
+    def nothing(cls, dim: int) -> "EmbeddingSums":
+        """Of no embedding."""
+        return cls(np.zeros(dim, np.float32), np.zeros(dim, np.float32), np.zeros(2, np.float32))
+
     def __add__(self, other: "EmbeddingSums") -> "EmbeddingSums":
         return EmbeddingSums(
             self.in_vocabulary + other.in_vocabulary, self.clip + other.clip, self.weights + other.weights
@@ -94,7 +99,7 @@ class Identity:
     score_sum: float = 0.0
     labels: list[LabelSpan] = field(default_factory=list)
     hits: Hits = field(default_factory=Hits)
-    past: EmbeddingSums | None = None
+    past: EmbeddingSums = field(default_factory=lambda: EmbeddingSums.nothing(0))
 
     @property
     def state(self) -> State:
@@ -114,11 +119,11 @@ class Identity:
 
     def leave(self, sums: EmbeddingSums) -> None:
         """One of its regions is gone, with these embeddings."""
-        self.past = sums if self.past is None else self.past + sums
+        self.past = self.past + sums
 
     def row(self, epoch: int) -> TrackRow:
         """What is left of it, after all its regions have left."""
-        in_vocabulary, clip = (np.zeros(0, np.float32),) * 2 if self.past is None else self.past.means()
+        in_vocabulary, clip = self.past.means()
         return TrackRow(
             id=self.id,
             epoch=epoch,
@@ -139,13 +144,13 @@ class Identity:
         plain = ("id", "isthing", "first_frame", "first_pts", "last_frame", "last_pts", "frames", "score_sum")
         spans = [[span.from_frame, span.label, span.category_id, span.vocabulary_version] for span in self.labels]
         hits = [self.hits.history, self.hits.step, self.hits.confirmed]
-        past = None if self.past is None else asdict(self.past)
-        return {name: getattr(self, name) for name in plain} | {"labels": spans, "hits": hits, "past": past}
+        lists = {"labels": spans, "hits": hits, "past": asdict(self.past)}
+        return {name: getattr(self, name) for name in plain} | lists
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Identity":
         spans = [LabelSpan(*span) for span in state["labels"]]
-        past = None if state["past"] is None else EmbeddingSums(**state["past"])
+        past = EmbeddingSums(**state["past"])
         return cls(**{**state, "labels": spans, "hits": Hits(*state["hits"]), "past": past})
 
 
@@ -165,17 +170,17 @@ class IdentityBook:
     def ids_left(self) -> int:
         return max(0, self.last_id + 1 - self.next_id)
 
-    def new(self, frame: int, pts: float | None, *, isthing: bool) -> Identity | None:
-        """A new identity; None where all ids are used up."""
+    def new(self, frame: int, pts: float | None, *, isthing: bool, dim: int) -> Identity | None:
+        """A new identity; None where all ids are used up. `dim` is the length of embeddings."""
         if self.ids_left == 0:
             return None
         self.next_id += 1
-        return Identity(self.next_id - 1, isthing, frame, pts)
+        return Identity(self.next_id - 1, isthing, frame, pts, past=EmbeddingSums.nothing(dim))
 
-    def of_stuff(self, key: StuffKey, frame: int, pts: float | None) -> Identity | None:
+    def of_stuff(self, key: StuffKey, frame: int, pts: float | None, dim: int) -> Identity | None:
         """The identity of a stuff category, new where it has none yet."""
         if key not in self.stuff:
-            identity = self.new(frame, pts, isthing=False)
+            identity = self.new(frame, pts, isthing=False, dim=dim)
             if identity is None:
                 return None
             self.stuff[key] = identity

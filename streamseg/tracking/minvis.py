@@ -151,6 +151,7 @@ class MinVISTracker:
             frame=frame,
             pts=None if seconds is None else float(seconds),
             step=self._step,
+            dim=self._bank.clip_sum.shape[1],
         )
         self._leave([(int(rows[query]), identity) for query, identity in naming.left])
         return Association(naming.ids, labels, scores, keep, naming.states, ended=self._register.take_ended())

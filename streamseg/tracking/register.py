@@ -68,6 +68,7 @@ class Register:
         frame: int,
         pts: float | None,
         step: int,
+        dim: int,
     ) -> Naming:
         """Give the N queries of a frame their ids.
 
@@ -75,13 +76,14 @@ class Register:
             owners: each query's track, if it has one.
             labels, scores, keep: (N,), as of `Association`.
             frame, pts, step: index, time in seconds, and number among those associated.
+            dim: length of class embeddings.
         """
         naming = Naming(np.zeros(len(owners), np.int64), {})
         best: dict[int, tuple[Identity, int, float]] = {}
         for query, (owner, label, score, kept) in enumerate(
             zip(owners, labels.tolist(), scores.tolist(), keep.tolist(), strict=True)
         ):
-            identity = self._identity(owner, label, kept, frame, pts)
+            identity = self._identity(owner, label, kept, frame, pts, dim)
             if owner is not None:
                 if owner.identity is not None and owner.identity is not identity:
                     naming.left.append((query, owner.identity))
@@ -155,17 +157,19 @@ class Register:
         """Of a stuff category that the user named."""
         return self._keys[label] if label < len(self._keys) else None
 
-    def _identity(self, owner: Owner | None, label: int, kept: bool, frame: int, pts: float | None) -> Identity | None:
+    def _identity(
+        self, owner: Owner | None, label: int, kept: bool, frame: int, pts: float | None, dim: int
+    ) -> Identity | None:
         """The identity that a query has under its label."""
         before = None if owner is None else owner.identity
         if before is not None and self.holds(before, label):
             return before
         key = self._key(label)
         if key is not None:  # named stuff needs no track: there is one identity, whoever shows it
-            return self.book.of_stuff(key, frame, pts) if kept else self.book.stuff.get(key)
+            return self.book.of_stuff(key, frame, pts, dim) if kept else self.book.stuff.get(key)
         if owner is None or not kept or label >= len(self.vocabulary) or not self.isthing[label]:
             return None
-        return self.book.new(frame, pts, isthing=True)
+        return self.book.new(frame, pts, isthing=True, dim=dim)
 
     def _see(self, identity: Identity, label: int, score: float, frame: int, pts: float | None, step: int) -> None:
         identity.see(frame, pts, score)

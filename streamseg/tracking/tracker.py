@@ -259,6 +259,7 @@ class StageTracker:
             frame=frame,
             pts=None if seconds is None else float(seconds),
             step=self._step,
+            dim=self._bank.clip_sum.shape[1],
         )
         left = [int(rows[query]) for query, _ in naming.left]
         for (_, identity), sums in zip(naming.left, self._bank.embedding_sums(left), strict=True):

@@ -1,0 +1,60 @@
+"""Recognition."""
+
+import numpy as np
+import pytest
+import torch
+
+from streamseg.config.tracking import TrackingSettings
+from streamseg.tracking.gallery import forgotten, gallery_cosine, recognise, remember
+
+SETTINGS = TrackingSettings()
+
+
+def basis(*numbers: int) -> torch.Tensor:
+    return torch.eye(8)[list(numbers)]
+
+
+def test_only_what_is_new_is_kept_and_the_oldest_makes_room() -> None:
+    gallery, stored = torch.zeros(1, 2, 8), torch.zeros(1, dtype=torch.int64)
+    for number, kept in ((0, 1), (0, 1), (1, 2), (2, 3)):
+        gallery, stored = remember(gallery, stored, basis(number), novelty=0.9)
+        assert int(stored) == kept
+    assert gallery_cosine(gallery, stored, basis(0, 1, 2)).tolist() == [[0.0, 1.0, 1.0]]
+
+
+def test_an_empty_place_is_no_embedding() -> None:
+    gallery, stored = torch.zeros(2, 3, 8), torch.tensor([0, 1])
+    gallery[1, 0] = -basis(0)[0]
+    assert gallery_cosine(gallery, stored, basis(0)).tolist() == [[-1.0], [-1.0]]
+
+
+def found(cosine: list[list[float]], overlap: float = 1.0) -> list[list[int]]:
+    return recognise(np.array(cosine), np.full(np.shape(cosine), overlap), SETTINGS).tolist()
+
+
+@pytest.mark.parametrize(
+    ("cosine", "pairs"),
+    [
+        ([[0.9]], [[0, 0]]),
+        ([[0.79]], []),  # not alike enough
+        ([[0.9, 0.86]], []),  # two queries, no clear lead
+        ([[0.9, 0.84]], [[0, 0]]),
+        ([[0.9], [0.86]], []),  # two tracks, no clear lead
+        ([[0.95, 0.85], [0.3, 0.9]], [[0, 0], [1, 1]]),
+        ([[0.9, 0.2], [0.96, 0.1]], [[1, 0]]),  # each other's best
+    ],
+)
+def test_a_match_has_to_be_clear_from_both_sides(cosine: list[list[float]], pairs: list[list[int]]) -> None:
+    assert found(cosine) == pairs
+
+
+def test_another_class_is_another_thing() -> None:
+    assert found([[0.99]], overlap=0.49) == []
+    assert recognise(np.zeros((0, 3)), np.zeros((0, 3)), SETTINGS).shape == (0, 2)
+
+
+def test_lost_tracks_end_by_time_and_then_by_number() -> None:
+    last_seen = np.array([1.0, 5.0, 3.0, 9.0])
+    assert forgotten(last_seen, 12.0, seconds=10, capacity=9).tolist() == [True, False, False, False]
+    assert forgotten(last_seen, 12.0, seconds=10, capacity=2).tolist() == [True, False, True, False]
+    assert forgotten(last_seen[:0], 12.0, seconds=10, capacity=2).tolist() == []
