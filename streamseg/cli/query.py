@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .app import app
-from .options import JsonOption, QuietOption, whole_number
+from .options import JsonOption, QuietOption
 from .run_folder import RunArgument, StreamsOption, chosen_streams
 from .text import new_table, print_table, printable
 
@@ -25,7 +25,7 @@ def query(
             help="What to look for, such as \"red car\"; ',' before synonyms.", metavar='"WORDS"', show_default=False
         ),
     ],
-    top: Annotated[int, typer.Option(help="Print at most so many.", metavar="N", parser=whole_number("--top"))] = 10,
+    top: Annotated[int, typer.Option(help="Print at most so many.", metavar="N", min=1)] = 10,
     stream: StreamsOption = None,
     tentative: Annotated[bool, typer.Option("--tentative", help="Take tracks that were never confirmed, too.")] = False,
     model: Annotated[
