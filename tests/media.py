@@ -51,23 +51,24 @@ class Clip:
     muxer: dict[str, str] = field(default_factory=dict)
 
 
-LOSSLESS = {"qp": "0", "preset": "ultrafast"}
-B_FRAMES = {"preset": "medium", "bf": "3", "g": "8", "keyint_min": "8", "sc_threshold": "0", "crf": "10"}
+REPEATABLE = "mbtree=0:rc-lookahead=0"  # with either of them x264 does not write the same bytes every time
+X264 = {"x264-params": REPEATABLE}
+B_FRAMES = X264 | {"bf": "3", "g": "8", "keyint_min": "8", "sc_threshold": "0", "crf": "10"}
 
 CLIPS = {
     "h264": Clip("h264.mp4", options=B_FRAMES),
     "vfr": Clip("vfr.mkv", frames=8, times=(0, 40, 41, 200, 233, 1000, 1001, 5000), options=B_FRAMES),
     "late": Clip("late.ts", first_tick=24 * 3600, options=B_FRAMES),
-    "rotated90": Clip("rotated90.mp4", matrix=(0, 1, -1, 0)),
-    "rotated180": Clip("rotated180.mp4", matrix=(-1, 0, 0, -1)),
-    "rotated270": Clip("rotated270.mp4", matrix=(0, -1, 1, 0)),
-    "mirrored": Clip("mirrored.mp4", matrix=(-1, 0, 0, 1)),
+    "rotated90": Clip("rotated90.mp4", matrix=(0, 1, -1, 0), options=X264),
+    "rotated180": Clip("rotated180.mp4", matrix=(-1, 0, 0, -1), options=X264),
+    "rotated270": Clip("rotated270.mp4", matrix=(0, -1, 1, 0), options=X264),
+    "mirrored": Clip("mirrored.mp4", matrix=(-1, 0, 0, 1), options=X264),
     "odd": Clip("odd.mkv", codec="ffv1", size_hw=(47, 65)),
     "odd_vp9": Clip(
         "odd.webm", codec="libvpx-vp9", size_hw=(47, 65), options={"cpu-used": "8", "deadline": "realtime"}
     ),
     "ten_bit": Clip("ten_bit.mkv", codec="ffv1", pix_fmt="yuv420p10le"),
-    "interlaced": Clip("interlaced.mp4", options={"x264-params": "tff=1", "flags": "+ildct+ilme"}),
+    "interlaced": Clip("interlaced.mp4", options={"x264-params": f"tff=1:{REPEATABLE}", "flags": "+ildct+ilme"}),
     "mkv": Clip("plain.mkv", options=B_FRAMES),
     "ts": Clip("plain.ts", options=B_FRAMES),
     "raw": Clip("plain.h264", options=B_FRAMES),
@@ -75,9 +76,13 @@ CLIPS = {
     "mpeg2": Clip("plain.mpg", codec="mpeg2video", options={"bf": "2", "g": "8"}, rate=25),
     "gif": Clip("plain.gif", codec="gif", pix_fmt="rgb8", rate=25),
     "mjpeg": Clip("mjpeg.avi", codec="mjpeg", pix_fmt="yuvj420p"),
-    "sound": Clip("sound.mp4", audio=True),
-    "open_gop": Clip("open_gop.ts", frames=48, options=B_FRAMES | {"x264-params": "open-gop=1:scenecut=0"}),
-    "refresh": Clip("refresh.ts", frames=48, options={"x264-params": "intra-refresh=1:keyint=8:bframes=0"}),
+    "sound": Clip("sound.mp4", audio=True, options=X264),
+    "open_gop": Clip(
+        "open_gop.ts", frames=48, options=B_FRAMES | {"x264-params": f"open-gop=1:scenecut=0:{REPEATABLE}"}
+    ),
+    "refresh": Clip(
+        "refresh.ts", frames=48, options={"x264-params": f"intra-refresh=1:keyint=8:bframes=0:{REPEATABLE}"}
+    ),
     "fragments": Clip("fragments.mp4", options=B_FRAMES, muxer={"movflags": "frag_keyframe+empty_moov"}),
     "moov_first": Clip("moov_first.mp4", options=B_FRAMES, muxer={"movflags": "faststart"}),
 }
@@ -108,7 +113,7 @@ def make(folder: Path, clip: Clip, **changes: Any) -> Path:
     """Write the clip into a folder and return its path; `changes` replace fields of the description."""
     clip = replace(clip, **changes)
     path = folder / clip.name
-    with av.open(str(path), "w", options=clip.muxer) as container:
+    with av.open(str(path), "w", options={"fflags": "+bitexact"} | clip.muxer) as container:
         video: Any = container.add_stream(clip.codec, rate=clip.rate, options=clip.options)
         video.height, video.width = clip.size_hw
         video.pix_fmt = clip.pix_fmt

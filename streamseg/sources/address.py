@@ -79,7 +79,7 @@ class Address:
         for part in (_USER_INFO.match(self.location), *_PARAMETER.finditer(self.location)):
             if part is not None and self.kind in ("http", "rtsp"):
                 value = part.groupdict().get("user") or part.groupdict().get("value") or ""
-                found.update(value.partition(":")[::2])
+                found.update((*value.partition(":")[::2], *re.split(r"[:/?#@]", value)))
         found |= {unquote(secret) for secret in found}
         return sorted((secret for secret in found if len(secret) >= SHORTEST_SECRET), key=lambda s: (-len(s), s))
 

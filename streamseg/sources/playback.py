@@ -118,6 +118,10 @@ class Playback:
         return read_packets(opened, self._address, self.damage, self._alive)
 
     def _decoded(self, opened: Opened, packets: Iterator[Any], last: bool) -> Iterator[Any]:
+        context = opened.stream.codec_context
+        if last and context.codec.intra_only:
+            # A damaged picture would be filled up with what lay in its memory before. No other one needs it: lose it.
+            context.options = {"err_detect": "explode"}
         frames = decoded_frames(opened, packets, self.damage)
         return frames if last else untouched(opened, frames, self.damage)
 

@@ -149,11 +149,7 @@ def test_redact(url: str, shown: str) -> None:
 def test_redact_text() -> None:
     text = "[Errno 5] Input/output error: 'rtsp://u:secret@cam/1' (tried http://v:other@proxy:80/?token=third, too)"
     cleaned = redact_text(text)
-    assert (
-        cleaned
-        == "[Errno 5] Input/output error: 'rtsp://***@cam/1' (tried http://***@proxy:80/?token=***"[:82]
-        + (cleaned[82:])
-    )
+    assert cleaned.startswith("[Errno 5] Input/output error: 'rtsp://***@cam/1' (tried http://***@proxy:80/?token=***")
     for secret in ("secret", "other", "third"):
         assert secret not in cleaned
     assert redact_text("nothing to hide at a:b@c") == "nothing to hide at a:b@c"
@@ -174,9 +170,9 @@ def test_nothing_shows_the_password(url: str) -> None:
     for text in (str(address), repr(address), address.shown, f"{address}", repr([address])):
         assert "hunt" not in text
         assert "operator" not in text
-    library = f"cannot open {url}: user operator, password hunter22 (hunt%65r22) refused by {address.location}"
-    assert "hunter22" not in address.clean(library)
-    assert "hunt%65r22" not in address.clean(library)
+    written = "hunt%65r22" if "%" in url else "hunter22"
+    library = f"cannot open {url}: password hunter22 (written {written}) refused by {address.location}"
+    assert "hunt" not in address.clean(library)
 
 
 def test_an_address_travels() -> None:
