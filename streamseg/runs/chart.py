@@ -9,7 +9,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PALETTE", "Bar", "Canvas", "Panel", "Series", "draw_bars", "draw_lines", "draw_rows", "nice_ticks"]
+__all__ = [
+    "PALETTE",
+    "Bar",
+    "Canvas",
+    "Panel",
+    "Series",
+    "cut_name",
+    "draw_bars",
+    "draw_legend",
+    "draw_lines",
+    "draw_rows",
+    "nice_ticks",
+    "time_ticks",
+]
 
 Color = tuple[int, int, int]
 Anchor = Literal["left", "middle", "right"]
@@ -32,6 +45,8 @@ SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
 TITLE, LABEL = 19, 14  # heights of text in pixels
 LEFT, TOP, RIGHT, BOTTOM = 58, 66, 14, 30  # room around what is plotted
 LEGEND_GAP = 18
+FEW = 2  # lines; more of them are drawn thinner
+CLOCK_STEPS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)  # seconds
 NEAR_ZERO = 0.05  # an axis that begins so early, as a share of its end, begins at 0
 
 
@@ -111,7 +126,7 @@ class Bar(NamedTuple):
 
 
 def draw_lines(canvas: Canvas, panel: Panel, series: Sequence[Series], *, x_format: Format, y_format: Format) -> None:
-    """Lines over a common axis; the other one begins at 0."""
+    """Lines over time in seconds; the other axis begins at 0."""
     _head(canvas, panel)
     series = [line for line in series if len(line.x)]
     if not series:
@@ -123,7 +138,7 @@ def draw_lines(canvas: Canvas, panel: Panel, series: Sequence[Series], *, x_form
     x, y, width, height = panel.plot
     top = _y_axis(canvas, panel, highest, y_format)
     span = high - low or 1.0
-    for tick in nice_ticks(low, high, 5):
+    for tick in time_ticks(low, high, 5):
         if low <= tick <= high:
             at = x + (tick - low) / span * width
             canvas.text(at, y + height + 20, x_format(tick), color=MUTED, anchor="middle")
@@ -131,9 +146,7 @@ def draw_lines(canvas: Canvas, panel: Panel, series: Sequence[Series], *, x_form
         points = np.stack((x + (line.x - low) / span * width, y + height * (1 - line.y / top)), axis=1)
         if len(points) == 1:
             points = np.array([points[0], (x + width, points[0, 1])])
-        canvas.line(points, line.color)
-    if len(series) > 1:
-        _legend(canvas, panel, series)
+        canvas.line(points, line.color, 2 if len(series) <= FEW else 1)
 
 
 def draw_bars(canvas: Canvas, panel: Panel, bars: Sequence[Bar], *, y_format: Format) -> None:
@@ -161,7 +174,7 @@ def draw_rows(canvas: Canvas, panel: Panel, bars: Sequence[Bar], *, most: int, v
         return
     bars = bars[:most]
     x, y, width, height = panel.x, panel.y + TOP, panel.width - RIGHT, panel.height - TOP - 8
-    names = max(text_width(_cut(bar.name), LABEL) for bar in bars) + 12
+    names = max(text_width(cut_name(bar.name), LABEL) for bar in bars) + 12
     remarks = max(text_width(bar.remark, LABEL) for bar in bars) + 12
     values = max(text_width(value_format(bar.value), LABEL) for bar in bars) + 8
     longest = max(bar.value for bar in bars) or 1.0
@@ -169,7 +182,7 @@ def draw_rows(canvas: Canvas, panel: Panel, bars: Sequence[Bar], *, most: int, v
     for place, bar in enumerate(bars):
         top, length = y + place * step, bar.value / longest * room
         baseline = top + step / 2 + 5
-        canvas.text(x + names - 12, baseline, _cut(bar.name), anchor="right")
+        canvas.text(x + names - 12, baseline, cut_name(bar.name), anchor="right")
         canvas.rectangle(x + names, top + 0.14 * step, length, 0.72 * step, bar.color)
         canvas.text(x + names + length + 6, baseline, value_format(bar.value), color=MUTED)
         canvas.text(x + width, baseline, bar.remark, color=MUTED, anchor="right")
@@ -183,6 +196,30 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
     step = next(factor for factor in (1, 2, 5, 10) if raw <= factor * power * (1 + 1e-9)) * power
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, last + 1)]
+
+
+def time_ticks(low: float, high: float, count: int) -> list[float]:
+    """As `nice_ticks`, in steps that suit clocks where they are longer than ten seconds."""
+    raw = (high - low) / max(1, count)
+    step = next((step for step in CLOCK_STEPS if raw <= step), None)
+    if raw <= CLOCK_STEPS[0] or step is None:
+        return nice_ticks(low, high, count)
+    return [number * float(step) for number in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def draw_legend(canvas: Canvas, right: float, y: float, entries: Sequence[tuple[str, Color]]) -> None:
+    """Names with their colours in one line that ends at `right`, its baseline at `y`."""
+    for name, color in reversed(entries):
+        canvas.text(right, y, cut_name(name), anchor="right")
+        right -= text_width(cut_name(name), LABEL) + 16
+        canvas.rectangle(right, y - 10, 10, 10, color)
+        right -= LEGEND_GAP
+
+
+def cut_name(name: str, most: int = 18) -> str:
+    """A name on one line, and no longer than so many letters."""
+    name = " ".join(name.split())
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def text_width(text: str, size: int, weight: int = 400) -> float:
@@ -209,21 +246,3 @@ def _y_axis(canvas: Canvas, panel: Panel, highest: float, y_format: Format) -> f
         canvas.rectangle(x, at, width, 1, GRID)
         canvas.text(x - 8, at + 5, y_format(tick), color=MUTED, anchor="right")
     return ticks[-1]
-
-
-def _legend(canvas: Canvas, panel: Panel, series: Sequence[Series]) -> None:
-    """At the right of the title's line, from the last to the first; those that find no room are left out."""
-    right = float(panel.x + panel.width - RIGHT)
-    left = panel.x + text_width(panel.title, TITLE, 600) + LEGEND_GAP
-    for line in reversed(series):
-        width = text_width(_cut(line.name), LABEL)
-        if right - width - LEGEND_GAP < left:
-            break
-        canvas.text(right, panel.y + 20, _cut(line.name), anchor="right")
-        canvas.rectangle(right - width - 16, panel.y + 10, 10, 10, line.color)
-        right -= width + LEGEND_GAP + 16
-
-
-def _cut(name: str, most: int = 18) -> str:
-    name = " ".join(name.split())
-    return name if len(name) <= most else f"{name[: most - 1]}…"

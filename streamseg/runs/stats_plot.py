@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sinks.files import atomic_write, encode_picture
-from .chart import PALETTE, Bar, Canvas, Color, Panel, Series, draw_bars, draw_lines, draw_rows
+from .chart import PALETTE, Bar, Canvas, Color, Panel, Series, draw_bars, draw_legend, draw_lines, draw_rows
 from .stability import SHORT_FRAMES, Timelines
 from .stats import RunStats
 from .time_series import TimeSeries
 
 __all__ = ["draw_stats", "write_plot"]
 
-WIDTH, HEIGHT = 1600, 1010
-MARGIN, GAP, HEADER = 40, 44, 150
+WIDTH, HEIGHT = 1600, 1030
+MARGIN, GAP, HEADER = 40, 44, 170
+STATE_Y, LEGEND_Y, TILES_Y = 46, 72, 116
+MOST_RATES = 40  # births and deaths are rare: longer bins say more
 COLUMNS, ROWS = 3, 2
 MOST_LINES = len(PALETTE)
 MOST_ROWS = 12
@@ -67,7 +69,10 @@ def _place(place: int) -> tuple[int, int, int, int]:
 def _header(canvas: Canvas, stats: RunStats, title: str, overall: dict[str, Any]) -> None:
     canvas.text(MARGIN, 52, title, 30, weight=700)
     streams = f"{len(stats.streams)} stream{'' if len(stats.streams) == 1 else 's'}, {stats.state}"
-    canvas.text(WIDTH - MARGIN, 52, streams, 18, color=MUTED, anchor="right")
+    canvas.text(WIDTH - MARGIN, STATE_Y, streams, 18, color=MUTED, anchor="right")
+    if len(stats.streams) > 1:
+        names = [name for name, _ in _first(stats)]
+        draw_legend(canvas, WIDTH - MARGIN, LEGEND_Y, list(zip(names, PALETTE, strict=False)))
     tiles = (
         ("frames", f"{overall['records']:,}"),
         ("failed", f"{overall['failed']:,}"),
@@ -80,8 +85,8 @@ def _header(canvas: Canvas, stats: RunStats, title: str, overall: dict[str, Any]
     )
     step = (WIDTH - 2 * MARGIN) / len(tiles)
     for place, (name, value) in enumerate(tiles):
-        canvas.text(MARGIN + place * step, 98, value, 26, weight=600)
-        canvas.text(MARGIN + place * step, 120, name, 13, color=MUTED)
+        canvas.text(MARGIN + place * step, TILES_Y, value, 26, weight=600)
+        canvas.text(MARGIN + place * step, TILES_Y + 22, name, 13, color=MUTED)
 
 
 def _segments(canvas: Canvas, stats: RunStats, place: tuple[int, int, int, int]) -> None:
@@ -93,6 +98,8 @@ def _segments(canvas: Canvas, stats: RunStats, place: tuple[int, int, int, int])
             Series("stuff", STUFF_COLOR, *timelines.stuff.means()),
         ]
         draw_lines(canvas, panel, series, x_format=_clock(series), y_format=_plain)
+        legend = [(line.name, line.color) for line in series if len(line.x)]
+        draw_legend(canvas, panel.x + panel.width, panel.y + 20, legend)
         return
     _over_time(canvas, stats, place, "Things", "mean number in a frame", _things, _plain)
 
@@ -117,7 +124,7 @@ def _over_time(
 
 def _births_and_deaths(canvas: Canvas, stats: RunStats, place: tuple[int, int, int, int]) -> None:
     series = [
-        Series(name, color, *timelines.churn.rates())
+        Series(name, color, *timelines.churn.rates(MOST_RATES))
         for (name, timelines), color in zip(_first(stats), cycle(PALETTE), strict=False)
     ]
     panel = Panel(*place, "Births and deaths", "of things, a second" + _left_out(stats))
