@@ -61,7 +61,7 @@ def _print(answers: "Sequence[Answer]") -> None:
     for answer in answers:
         track = answer.track
         table.add_row(
-            f"{answer.score:.3f}",
+            f"{answer.score:.2g}",
             str(track.id),
             printable(answer.label, sys.stdout),
             printable(answer.stream, sys.stdout),
