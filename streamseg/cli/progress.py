@@ -11,10 +11,9 @@ from .text import printable
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from ..config.run import RunSettings
     from ..frames import FrameResult
     from ..metrics import StreamTotals
-    from ..pipeline.plan import StreamPlan
+    from ..pipeline.plan import RunPlan, StreamPlan
     from ..runtime.local import LocalRun
 
 __all__ = ["RunReport", "summary_lines"]
@@ -26,32 +25,30 @@ RATE_SECONDS = 5.0  # frames a second are counted over so long
 class RunReport:
     """Progress on stderr, the summary on stdout, or on stderr too where records go to stdout. A context manager."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, plan: "RunPlan") -> None:
         self.quiet = quiet
+        self._plan = plan
         self._job: LocalRun | None = None
         self._rates: dict[str, Rate] = {}
         self._live: Live | None = None
         self._ended = threading.Event()
         self._ticker: threading.Thread | None = None
-        self._records_on_stdout = False
+        self._records_on_stdout = any(sink.kind == "stdout" for sink in plan.settings.sinks)
         self._began = time.monotonic()
 
-    def begin(self, settings: "RunSettings") -> None:
+    def begin(self) -> None:
         """Before the model is loaded."""
-        from ..fcclip.spec import DEFAULT_MODEL, get_spec
-
-        spec = get_spec(settings.model.name or DEFAULT_MODEL)
-        self._records_on_stdout = any(sink.kind == "stdout" for sink in settings.sinks)
-        if spec.notice:
-            self._say(f"note: {spec.notice}")
-        self._say(f"loading {spec.name}")
+        for stream in self._plan.streams:
+            self._say(f"{stream.name}: {stream.describe()}; {stream.vocabulary!r}")
+        if self._plan.spec.notice:
+            self._say(f"note: {self._plan.spec.notice}")
+        self._say(f"loading {self._plan.spec.name}")
 
     def ready(self, job: "LocalRun") -> None:
         """Before the first frame."""
         self._job = job
         for stream in job.plan.streams:
             self._rates[stream.name] = Rate(job.totals()[stream.name].emitted)
-            self._say(f"{stream.name}: {stream.describe()}; {stream.vocabulary!r}")
         self._began = time.monotonic()
 
     def result(self, result: "FrameResult") -> None:
@@ -89,9 +86,8 @@ class RunReport:
         stream = sys.stderr if self._records_on_stdout else sys.stdout
         seconds = time.monotonic() - self._began
         folder = None if job.folder is None else f"{job.folder.path}{os.sep}"
-        for line in summary_lines(
-            job.totals(), {name: rate.since_start(seconds) for name, rate in self._rates.items()}
-        ):
+        rates = {name: rate.since_start(seconds) for name, rate in self._rates.items()}
+        for line in [*summary_lines(job.totals(), rates), *loss_lines(job.losses())]:
             print(printable(line, stream), file=stream)
         if folder is not None:
             print(printable(f"results are in {folder}", stream), file=stream)
@@ -174,6 +170,16 @@ def summary_lines(totals: "dict[str, StreamTotals]", rates: dict[str, tuple[int,
             p50, p95, p99 = (f"{1000 * value:.0f}" for value in counts.latency_seconds)
             parts.append(f"latency p50 {p50}, p95 {p95}, p99 {p99} ms")
         lines.append(f"{name}: {'; '.join(parts)}")
+    return lines
+
+
+def loss_lines(losses: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """One line for each sink that could not take everything."""
+    lines = []
+    for name, sinks in losses.items():
+        for sink, lost in sinks.items():
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(lost.items()))
+            lines.append(f"{name}: {sink} lost {sum(lost.values())} frames ({reasons})")
     return lines
 
 

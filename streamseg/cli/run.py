@@ -240,14 +240,16 @@ def _print_settings(settings: RunSettings) -> None:
 
 
 def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+    from ..pipeline.plan import plan_run
     from ..runtime.run import prepare_run
     from .progress import RunReport
     from .segment import warnings_shown
 
     with _terminated_like_interrupted(), warnings_shown(not quiet):
-        report = RunReport(quiet)
-        report.begin(settings)
-        job = prepare_run(settings, resume=resume, overwrite=overwrite, progress=not quiet)
+        plan = plan_run(settings)
+        report = RunReport(quiet, plan)
+        report.begin()
+        job = prepare_run(plan, resume=resume, overwrite=overwrite, progress=not quiet)
         report.ready(job)
         try:
             with report:

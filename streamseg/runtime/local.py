@@ -110,6 +110,11 @@ class LocalRun:
         """Counts by stream, at any time, from any thread."""
         return {name: counters.totals() for name, counters in self._counters.items()}
 
+    def losses(self) -> dict[str, dict[str, dict[str, int]]]:
+        """What sinks could not take, by stream, sink and reason."""
+        found = {name: emitter.losses() for name, emitter in self._emitters.items()}
+        return {name: losses for name, losses in found.items() if losses}
+
     def statuses(self) -> dict[str, str]:
         """What each stream is doing, for people."""
         statuses = {stream.name: "done" for stream in self.plan.streams}
@@ -252,6 +257,8 @@ class LocalRun:
         for name, totals in self.totals().items():
             entry: dict[str, Any] = self.folder.manifest["streams"][name]
             entry["totals"] = totals.to_dict()
+            if losses := self.losses().get(name):
+                entry["lost_by_sinks"] = losses
             if name in self.stream_errors:
                 entry["error"] = " ".join(str(self.stream_errors[name]).split())
         with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already

@@ -111,6 +111,8 @@ class StreamReader:
     def _take(self, item: Frame | Skipped) -> None:
         self.counters.decoded()
         if isinstance(item, Skipped):
+            epoch = 0 if self._position is None else self._position.epoch
+            self._position = Position(item.index, None, epoch)
             self.counters.dropped(item.reason)
             return
         self._position = Position(item.index, item.pts_ticks, item.epoch)

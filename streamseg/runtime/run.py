@@ -5,12 +5,12 @@ from os import PathLike, fspath
 from typing import Any
 
 from ..config.packaged import find_config
-from ..config.run import RunSettings, merged, read_settings
+from ..config.run import merged, read_settings
 from ..errors import ConfigError
 from ..frames import FrameResult
 from ..pipeline.build import build_segmenter
 from ..pipeline.identity import run_identity, run_manifest
-from ..pipeline.plan import plan_run
+from ..pipeline.plan import RunPlan, plan_run
 from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
 from .local import LocalRun
@@ -73,29 +73,29 @@ def run(
     }
     named = {key: value for key, value in given.items() if value}
     chosen = read_settings(None if config is None else find_config(fspath(config)), given=merged(named, settings or {}))
-    return prepare_run(chosen, segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False).results()
+    job = prepare_run(plan_run(chosen), segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False)
+    return job.results()
 
 
 def prepare_run(
-    settings: RunSettings,
+    plan: RunPlan,
     *,
     segmenter: Segmenter | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> LocalRun:
-    """A run that is ready to start: sources looked at, the model loaded, the folder there.
+    """A run that is ready to start: the model loaded, the folder there.
 
     Args:
-        settings: of the run.
+        plan: of `plan_run`.
         segmenter: one that is loaded already.
         resume, overwrite: what to do with an earlier run in its folder; resuming where there is none starts one.
         progress: show bars while weights and words are fetched or computed.
     """
     if resume and overwrite:
         raise ConfigError("resume and overwrite are both given, expected one of them: leave one out")
-    plan = plan_run(settings)
-    output = settings.output
+    settings, output = plan.settings, plan.settings.output
     if output is None:
         if resume or overwrite:
             raise ConfigError("resume and overwrite are about an output folder, and there is none: give output")

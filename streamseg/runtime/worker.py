@@ -165,6 +165,7 @@ class Worker:
         reason = _reason(outcome) if isinstance(outcome, Exception) else ""
         name = lane.emitter.stream_id
         self._stream_failed(name, StreamsegError(f"{name}: {lane.failures} frames in a row failed: {reason}"))
+        self.intake.end(name)  # its reader stops without a word
 
     def _end(self, end: Ended) -> None:
         lane = self.lanes[end.stream_id]

@@ -65,7 +65,7 @@ def parse_save(text: str, configured: Sequence[SinkSettings] = ()) -> tuple[Sink
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice:
         raise ConfigError(f"--save {text!r} names {twice!r} twice, expected each kind once: leave one out")
-    known = {settings.kind: settings for settings in configured}
+    known: dict[str, SinkSettings] = {settings.kind: settings for settings in configured}
     return tuple(known.get(kind) or _default(kind) for kind in kinds)
 
 

@@ -15,7 +15,7 @@ from .address import Address
 from .arrival import Arrival, Arrivals, camera_time
 from .base import SourceInfo
 from .keyframes import GapWatch, KeyframeGate
-from .opening import Opened, _accelerator, reason_of
+from .opening import Opened, accelerator, reason_of
 from .outage import LIBRARY_ERRORS, OutageError, outage_of
 
 __all__ = ["Connection", "connect"]
@@ -138,11 +138,11 @@ def _open(address: Address, live: LiveSettings, decode: DecodeSettings) -> tuple
         "options": _options(address, live),
         "timeout": (live.connect_timeout_seconds, live.read_timeout_seconds),
     }
-    accelerator, hardware = _accelerator(decode)
+    chosen, hardware = accelerator(decode)
     try:
-        if accelerator is not None:
+        if chosen is not None:
             try:
-                return av.open(address.location, hwaccel=accelerator, **arguments), hardware
+                return av.open(address.location, hwaccel=chosen, **arguments), hardware
             except HARDWARE_ERRORS as error:
                 hardware = f"cpu (CUDA: {reason_of(error)})"
         return av.open(address.location, **arguments), hardware

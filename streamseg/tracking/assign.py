@@ -4,7 +4,7 @@ A plain Hungarian assignment forces bad pairs. With a limit per pair, leaving tw
 limit, so that it is part of the optimum and not a filter behind it.
 """
 
-import lap  # type: ignore[import-untyped]
+import lap
 import numpy as np
 import numpy.typing as npt
 
