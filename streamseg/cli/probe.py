@@ -60,7 +60,7 @@ def _within(seconds: float, stream: "SourceSettings") -> dict[str, Any]:
         raise errors[0]
     if not results:
         raise SourceError(
-            f"{parse_address(stream.url).shown!r} has not answered for {seconds:.0f} s: check that it is on, and its "
+            f"{parse_address(stream.url).shown!r} has not answered for {seconds:g} s: check that it is on, and its "
             "address"
         )
     return results[0]

@@ -16,12 +16,13 @@ from ..config.sources import DecodeSettings
 from ..errors import DecodeError, SourceError
 from .address import Address
 
-__all__ = ["Opened", "open_video", "reason_of"]
+__all__ = ["PIPED_MP4", "Opened", "open_video", "reason_of"]
 
 logger = logging.getLogger("streamseg.sources")
 
 NO_VIDEO = ("tty",)  # container formats that make pictures of anything, such as text
 HARDWARE_FORMATS = ("nv12", "p010le", "p016le", "yuv444p16le")  # what NVDEC's frames arrive as
+PIPED_MP4 = "an MP4 whose index is at its end cannot be piped: pass the file, or pipe MKV or TS"
 NVIDIA_DEVICES = "nvidia[0-9]*"
 
 
@@ -74,11 +75,11 @@ def open_video(
     """
     _check_file(address)
     target = address.location if file is None else file
-    accelerator, hardware = _accelerator(decode)
+    chosen, hardware = accelerator(decode)
     container: Any = None
-    if accelerator is not None:
+    if chosen is not None:
         try:
-            container = av.open(target, options=options, timeout=timeout, hwaccel=accelerator)
+            container = av.open(target, options=options, timeout=timeout, hwaccel=chosen)
         except (av.error.FFmpegError, OSError, RuntimeError, ValueError) as error:
             hardware = f"cpu (CUDA: {reason_of(error)})"
     if container is None:
@@ -98,7 +99,7 @@ def reason_of(error: BaseException) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _accelerator(decode: DecodeSettings) -> tuple[HWAccel | None, str]:
+def accelerator(decode: DecodeSettings) -> tuple[HWAccel | None, str]:
     if decode.hardware == "off":
         return None, "cpu (hardware decoding is off)"
     if not any(Path("/dev").glob(NVIDIA_DEVICES)):
@@ -122,7 +123,7 @@ def _cannot_open(address: Address, error: Exception, *, seekable: bool) -> Sourc
         remedy = "the address, and that it is on" if address.kind == "http" else "that the file may be read"
         return SourceError(f"cannot open {address.shown!r}: {address.clean(reason_of(error))}; check {remedy}")
     if address.kind == "pipe":
-        remedy = "" if seekable else "; an MP4 whose index is at its end cannot be piped: pass the file, or MKV or TS"
+        remedy = "" if seekable else f"; {PIPED_MP4}"
         return DecodeError(f"{address.shown!r} delivers no video that can be read{remedy}")
     if address.kind == "file" and _begins_like_mp4(address.location):
         return DecodeError(

@@ -16,7 +16,7 @@ from ..errors import DecodeError
 from .address import Address
 from .base import Position
 from .decoding import Damage, decoded_frames, read_packets
-from .opening import Opened
+from .opening import PIPED_MP4, Opened
 from .restart import find_keyframes, from_keyframe, seek_to, skip_to
 
 __all__ = ["ONE_THREAD", "Alive", "Numbered", "Playback"]
@@ -97,7 +97,8 @@ class Playback:
                 if after is None or number >= after.index:
                     yield Numbered(number, frame, opened)
         if number < 0 and last and self._alive():
-            raise DecodeError(f"{self._address.shown!r} holds no picture that can be decoded: it is damaged or cut off")
+            reason = "it is damaged or cut off" if self._reopens else PIPED_MP4
+            raise DecodeError(f"{self._address.shown!r} holds no picture that can be decoded: {reason}")
 
     def _resumed(self, opened: Opened, after: Position, target_ticks: int, last: bool) -> Iterator[Any]:
         """Frames from `after` on, by way of a keyframe; none at all where that would not be exact."""

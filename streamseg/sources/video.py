@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..config.sources import DecodeSettings, LiveSettings
+from ..errors import SourceError
 from ..frames import Frame
 from .address import Address
 from .base import Kind, Position, Skipped, SourceInfo, Stop, Wanted
@@ -63,24 +64,34 @@ class VideoFile:
 
     def frames(self, stop: Stop, *, wanted: Wanted, after: Position | None = None) -> Iterator[Frame | Skipped]:
         """As of `Source`."""
+        playback = self._playback(lambda: not stop.is_set())
+        try:
+            with closing(playback.frames(after)) as frames:
+                yield from self._chosen(frames, stop, wanted, after)
+        except SourceError:
+            if not stop.is_set():  # else that is what an input looks like which nobody reads any more
+                raise
+        finally:
+            if playback.damage:
+                logger.warning("%s: the file is damaged: %s", self.stream_id, playback.damage)
+
+    def _chosen(
+        self, frames: Iterator[Numbered], stop: Stop, wanted: Wanted, after: Position | None
+    ) -> Iterator[Frame | Skipped]:
         epoch = 0 if after is None else after.epoch
         size_hw: tuple[int, int] | None = None
-        playback = self._playback(lambda: not stop.is_set())
-        with closing(playback.frames(after)) as frames:
-            for numbered in frames:
-                if stop.is_set():
-                    break
-                self._tell(numbered)
-                epoch += size_hw not in (None, size_hw_of(numbered.frame))
-                size_hw = size_hw_of(numbered.frame)
-                if after is not None and numbered.number <= after.index:
-                    continue
-                verdict = wanted(numbered.number, seconds_of(numbered))
-                if verdict == "end":
-                    break
-                yield self._frame(numbered, epoch) if verdict == "keep" else Skipped(numbered.number, verdict)
-        if playback.damage:
-            logger.warning("%s: the file is damaged: %s", self.stream_id, playback.damage)
+        for numbered in frames:
+            if stop.is_set():
+                return
+            self._tell(numbered)
+            epoch += size_hw not in (None, size_hw_of(numbered.frame))
+            size_hw = size_hw_of(numbered.frame)
+            if after is not None and numbered.number <= after.index:
+                continue
+            verdict = wanted(numbered.number, seconds_of(numbered))
+            if verdict == "end":
+                return
+            yield self._frame(numbered, epoch) if verdict == "keep" else Skipped(numbered.number, verdict)
 
     def _open(self, decode: DecodeSettings, alive: Alive) -> AbstractContextManager[Opened]:
         """The container; `alive` tells, while it is read, whether anyone still wants it."""
