@@ -1,17 +1,12 @@
-"""A run in a process of its own, to be killed: python killed_run.py OUTPUT"""
-
-import sys
+"""A run that is to be killed, in a process of its own."""
 
 from tests.runtime.small_runs import prepared
 
-SINKS = ["jsonl", "png", "masks", "tracks"]
+SINKS = ["jsonl", "png", "masks", "tracks", "mots", "vps"]
 
 
-def main(output: str) -> None:
-    job = prepared(output=output, resume=True, sinks=SINKS, commit_seconds=0.0)
+def go_on(output: str, commit_seconds: float) -> None:
+    """Begin the run in `output`, or go on with it, to its end."""
+    job = prepared(output=output, resume=True, sinks=SINKS, commit_seconds=commit_seconds)
     for _ in job.results():
         pass
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
