@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from av.codec.hwaccel import HWAccel
 from ..config.sources import DecodeSettings
 from ..errors import DecodeError, SourceError
 from .address import Address
+from .pixels import Turn, turn_of
 
 __all__ = ["PIPED_MP4", "Opened", "open_video", "reason_of"]
 
@@ -41,6 +42,13 @@ class Opened:
     stream: Any
     decode: DecodeSettings
     hardware: str
+    _turns: dict[int, Turn] = field(default_factory=dict)
+
+    def turn_of(self, frame: Any) -> Turn:
+        """How one of its frames is to be turned; looked up once for each rotation."""
+        if frame.rotation not in self._turns:
+            self._turns[frame.rotation] = turn_of(frame)
+        return self._turns[frame.rotation]
 
     def decoder(self, first_frame: Any) -> str:
         """Who decodes, known once a frame is there: "cuda", or "cpu" with the reason."""

@@ -120,7 +120,7 @@ class VideoFile:
     def _frame(self, numbered: Numbered, epoch: int) -> Frame:
         seconds = seconds_of(numbered)
         ticks, time_base = (None, None) if seconds is None else (numbered.frame.pts, numbered.opened.stream.time_base)
-        rgb = upright(numbered.frame)
+        rgb = upright(numbered.frame, numbered.opened.turn_of(numbered.frame))
         return Frame(rgb, numbered.number, self.stream_id, epoch, pts_ticks=ticks, time_base=time_base)
 
     def _describe(self, first: Numbered) -> SourceInfo:

@@ -1,5 +1,6 @@
 """Recorded video of every kind: what comes out, and what is said where nothing can."""
 
+import gc
 import logging
 import os
 import threading
@@ -116,7 +117,8 @@ def test_info(tmp_path: Path) -> None:
 def test_unwanted_frames_are_counted_and_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     converted = []
     monkeypatch.setattr(
-        "streamseg.sources.video.upright", lambda frame: converted.append(frame.pts) or np.zeros((48, 64, 3), np.uint8)
+        "streamseg.sources.video.upright",
+        lambda frame, _: converted.append(frame.pts) or np.zeros((48, 64, 3), np.uint8),
     )
     asked = []
 
@@ -301,6 +303,24 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SourceError, match=r"^cannot open '\S+': No such file or directory;"):
         list(source.frames(RUNNING, wanted=everything))
+
+
+def test_memory_does_not_grow(tmp_path: Path) -> None:
+    """Decoded pictures are let go at once: nothing waits for the garbage collector."""
+    path = make(tmp_path, CLIPS["rotated90"], size_hw=(480, 640), frames=200, options={"preset": "ultrafast"})
+    gc.collect()
+    gc.disable()
+    try:
+        before = resident_bytes()
+        assert sum(1 for _ in video(path, threads=1).frames(RUNNING, wanted=everything)) == 200
+        grown = resident_bytes() - before
+    finally:
+        gc.enable()
+    assert grown < 60e6  # all the pictures would take 280 MB
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 COUNTS = {"01_dog.mp4": 289, "04_coffee.mp4": 287, "05_default_juggle.mp4": 247, "bedroom.mp4": 200}
