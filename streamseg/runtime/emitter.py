@@ -216,14 +216,20 @@ class Emitter:
         self._committed = commit
 
     def _close(self, closing: Closing) -> None:
-        if not closing.finished and closing.state is not None and self._last is not None:
-            self._commit(self._last, closing.state)
+        if not self.live:  # a run that goes on cuts off what closing adds
+            self._commit_stop(closing)
         for sink in self._inner:
             sink.close(closing.remaining)
+        if self.live:
+            self._commit_stop(closing)
         self._close_outlets()
         if closing.finished and self.folder is not None:
             self._mark_done()
         self.finished = closing.finished
+
+    def _commit_stop(self, closing: Closing) -> None:
+        if not closing.finished and closing.state is not None and self._last is not None:
+            self._commit(self._last, closing.state)
 
     def _close_outlets(self) -> None:
         for outlet in self._outlets:

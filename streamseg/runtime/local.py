@@ -194,6 +194,7 @@ class LocalRun:
             stream.vocabulary,
             replay_until=self._resumption.replay_until(stream.name),
             commits=self.folder is not None,
+            live=stream.live,
         )
 
     def _prepare_torch(self) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import StreamsegError
 from ..frames import Frame, FrameResult
@@ -38,6 +38,8 @@ class Lane:
         vocabulary: its words; may be replaced at any time.
         replay_until: (epoch, frame) that had been given away when the run was interrupted; None in a new run.
         commits: whether the stream's place is noted as it goes.
+        live: whether its input cannot be read again: then its tracks end with the run, and a run that goes on begins
+            another epoch.
     """
 
     tracker: Tracker
@@ -45,6 +47,7 @@ class Lane:
     vocabulary: Vocabulary
     replay_until: tuple[int, int] | None = None
     commits: bool = False
+    live: bool = False
     failures: int = 0
     committed_at: float = 0.0
     given_up: bool = False
@@ -107,7 +110,7 @@ class Worker:
         finally:
             for name, lane in self.lanes.items():
                 if name not in self._closed:
-                    lane.emitter.put(Closing(False, lane.tracker.state_dict() if whole and lane.commits else None))
+                    lane.emitter.put(_stopped(lane) if whole else Closing(False))
 
     def _work(self) -> None:
         while True:
@@ -148,7 +151,7 @@ class Worker:
             result, ended = step.result, step.ended
         replayed = lane.replay_until is not None and (frame.epoch, frame.index) <= lane.replay_until
         emission = Emission(result, frame.rgb, lane.vocabulary, ended, replayed)
-        state = lane.tracker.state_dict() if self._is_commit_due(lane) else None
+        state = _state_of(lane) if self._is_commit_due(lane) else None
         lane.emitter.put(Outgoing(emission, arrived, lane.tracker.identities, state))
         if lane.failures >= self.max_failures:
             self._give_up(lane, outcome)
@@ -173,10 +176,18 @@ class Worker:
             self._stream_failed(end.stream_id, end.error)
         self._closed.add(end.stream_id)
         if end.error is not None or lane.given_up:
-            state = lane.tracker.state_dict() if lane.commits else None
-            lane.emitter.put(Closing(False, state))
+            lane.emitter.put(_stopped(lane))
         else:
             lane.emitter.put(Closing(True, remaining=lane.tracker.finish()))
+
+
+def _state_of(lane: Lane) -> Mapping[str, Any]:
+    return {} if lane.live else lane.tracker.state_dict()
+
+
+def _stopped(lane: Lane) -> Closing:
+    """The last word of a stream whose end has not been reached."""
+    return Closing(False, _state_of(lane) if lane.commits else None, lane.tracker.finish() if lane.live else ())
 
 
 def _reason(error: Exception) -> str:

@@ -85,7 +85,10 @@ class Sink(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """What `open` needs to go on from here, as plain JSON values, small. Everything written so far is on disk."""
+        """What `open` needs to go on from here, as plain JSON values, small; also after `close`.
+
+        Everything written so far is with the operating system: it outlives the process, though not a power cut.
+        """
         ...
 
     def close(self, remaining: Sequence[TrackRow] = ()) -> None:

@@ -51,6 +51,10 @@ class ScriptedSegmenter:
         self.spec = SimpleNamespace(name="scripted")
         self.batches: list[list[tuple[int, int]]] = []
 
+    def identity(self) -> dict[str, object]:
+        """As of `Segmenter`."""
+        return {"model": self.spec.name}
+
     def segment(
         self, frames: Sequence[Frame | npt.NDArray[np.uint8]], vocabulary: Vocabulary | Sequence[Vocabulary]
     ) -> list[Queries]:
