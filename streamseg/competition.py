@@ -4,10 +4,14 @@ The heart of the panoptic merge, and on a CPU its cost: a hundred masks at 720p 
 same signature stand side by side. `compete_plain` upsamples every mask, as published. `compete_tiles` cuts the picture
 into tiles and upsamples, per tile, only the masks that can matter there. What can matter is decided exactly: bilinear
 interpolation never leaves the range of the values that it mixes, so the largest and smallest logit under a tile bound
-all its pixels. `tests/test_competition.py` holds the two against each other.
+all its pixels. Most tiles are settled by these bounds alone; the others are computed together, as one batch of small
+matrix products. `tests/test_competition.py` holds the two ways against each other.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +39,7 @@ def compete(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -> Winn
         geometry: how they become output pixels.
 
     Returns:
-        winner (H, W) int64, the mask with the largest score x sigmoid (the first of equal ones);
+        winner (H, W) int32, the mask with the largest score x sigmoid (the first of equal ones);
         sure (H, W) bool, the winner's own sigmoid is at least 0.5;
         own_area (N,) int64, pixels of each mask whose sigmoid is at least 0.5, won or not.
     """
@@ -48,7 +52,7 @@ def compete_plain(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -
     height, width = geometry.output_hw
     device = mask_logits.device
     best = torch.full((height, width), -1.0, device=device)
-    winner = torch.zeros((height, width), dtype=torch.int64, device=device)
+    winner = torch.zeros((height, width), dtype=torch.int32, device=device)
     sure = torch.zeros((height, width), dtype=torch.bool, device=device)
     own_areas = []
     limit = CUDA_CHUNK_PIXELS if device.type == "cuda" else CPU_CHUNK_PIXELS
@@ -62,62 +66,161 @@ def compete_plain(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -
         # Strictly better only: of equal masks the first one wins, as in one argmax over all.
         better = weighted > best
         best = torch.where(better, weighted, best)
-        winner = torch.where(better, index + start, winner)
+        winner = torch.where(better, index.int() + start, winner)
         sure = torch.where(better, covers.gather(0, index[None])[0], sure)
     return winner, sure, torch.cat(own_areas)
 
 
 def compete_tiles(scores: Tensor, mask_logits: Tensor, geometry: MaskGeometry) -> Winners:
     """Same contract as `compete_plain`."""
-    height, width = geometry.output_hw
-    winner = torch.zeros((height, width), dtype=torch.int64)
-    sure = torch.zeros((height, width), dtype=torch.bool)
+    winner = torch.empty(geometry.output_hw, dtype=torch.int32)
+    sure = torch.empty(geometry.output_hw, dtype=torch.bool)
     own_area = torch.zeros(len(scores), dtype=torch.int64)
-    rows = _interpolation(mask_logits.shape[1], geometry.padded_hw[0], geometry.resized_hw[0], height)
-    columns = _interpolation(mask_logits.shape[2], geometry.padded_hw[1], geometry.resized_hw[1], width)
-    column_bands = _bands(columns, TILE_HW[1])
-    for row_tile, row_band in _bands(rows, TILE_HW[0]):
-        strip = mask_logits[:, row_band]
-        highest, lowest = strip.amax(1), strip.amin(1)
-        row_weights = rows[row_tile, row_band]
-        for column_tile, column_band in column_bands:
-            high = highest[:, column_band].amax(1) + SLACK
-            low = lowest[:, column_band].amin(1) - SLACK
-            wins_somewhere = scores * high.sigmoid() >= (scores * low.sigmoid()).max()
-            covers_all = low >= 0
-            chosen = torch.nonzero(wins_somewhere | ((high >= 0) & ~covers_all)).squeeze(1)
-
-            column_weights = columns[column_tile, column_band]
-            masks = (row_weights @ strip[chosen, :, column_band] @ column_weights.T).sigmoid_()
-            covers = masks >= 0.5
-            own_area += covers_all * (row_weights.shape[0] * column_weights.shape[0])
-            own_area[chosen] = own_area[chosen].where(covers_all[chosen], own_area[chosen] + covers.flatten(1).sum(1))
-            index = masks.mul_(scores[chosen, None, None]).argmax(0)
-            winner[row_tile, column_tile] = chosen[index]
-            sure[row_tile, column_tile] = covers.gather(0, index[None])[0]
+    lengths = zip(mask_logits.shape[1:], geometry.padded_hw, geometry.resized_hw, geometry.output_hw, strict=True)
+    rows, columns = (_tiles(*axis, tile) for axis, tile in zip(lengths, TILE_HW, strict=True))
+    for grid in (_Grid(down, across) for down in rows for across in columns):
+        own_area += _settle(grid, scores, mask_logits, winner, sure)
     return winner, sure, own_area
 
 
+class _Tiles(NamedTuple):
+    """T tiles of one size along one axis, side by side.
+
+    `outputs` are the positions that they fill; each tile mixes the input positions `inputs` (T, n) by `weights`
+    (T, size, n).
+    """
+
+    outputs: slice
+    inputs: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """R x C tiles of one size."""
+
+    rows: _Tiles
+    columns: _Tiles
+
+    @property
+    def tile_pixels(self) -> int:
+        return self.rows.weights.shape[1] * self.columns.weights.shape[1]
+
+    def tiled(self, picture: Tensor) -> Tensor:
+        """A view of the grid's part of (H, W): (R, C, tile height, tile width)."""
+        part = picture[self.rows.outputs, self.columns.outputs]
+        shape = len(self.rows.inputs), len(self.columns.inputs)
+        tiles: Tensor = part.unflatten(1, (shape[1], -1)).unflatten(0, (shape[0], -1)).transpose(1, 2)
+        return tiles
+
+    def bounds(self, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, h, w) -> twice (R, C, N), what no pixel of a mask in a tile is above, and below."""
+        rows, columns = self.rows.inputs, self.columns.inputs
+        high = torch.stack([mask_logits[:, row].amax(1) for row in rows])
+        low = torch.stack([mask_logits[:, row].amin(1) for row in rows])
+        return (
+            torch.stack([high[..., column].amax(-1) for column in columns], 1) + SLACK,
+            torch.stack([low[..., column].amin(-1) for column in columns], 1) - SLACK,
+        )
+
+    def upsample(self, mask_logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Masks (P,), each in the tile at a row and column (P,) -> (P, tile height, tile width)."""
+        y, x = self.rows.inputs[row], self.columns.inputs[column]
+        part = mask_logits[mask[:, None, None], y[:, :, None], x[:, None, :]]
+        return self.rows.weights[row] @ part @ self.columns.weights[column].mT
+
+
+def _settle(grid: _Grid, scores: Tensor, mask_logits: Tensor, winner: Tensor, sure: Tensor) -> Tensor:
+    """Fill the grid's part of winner and sure; (N,) int64, the area of each mask in there."""
+    high, low = grid.bounds(mask_logits)
+    covers_all = low >= 0
+    crosses = (high >= 0) & ~covers_all
+    matters = crosses | (scores * high.sigmoid() >= (scores * low.sigmoid()).amax(-1, keepdim=True))
+    only = matters.int().argmax(-1, keepdim=True)
+    winners, sures = grid.tiled(winner), grid.tiled(sure)
+    winners[:] = only[..., None]
+    sures[:] = covers_all.gather(-1, only)[..., None]
+    own_area = covers_all.sum((0, 1)) * grid.tile_pixels
+
+    for row, column in _contested(matters, crosses, grid.tile_pixels):
+        tile, mask, sizes = _by_rank(matters[row, column])
+        values = grid.upsample(mask_logits, mask, row[tile], column[tile]).sigmoid_()
+        covers = values >= 0.5
+        own_area.index_add_(0, mask, covers.flatten(1).sum(1) * crosses[row[tile], column[tile], mask])
+        values *= scores[mask, None, None]
+        winners[row, column], sures[row, column] = _best(values, mask.int(), covers, sizes)
+    return own_area
+
+
+def _contested(matters: Tensor, crosses: Tensor, tile_pixels: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and columns of the tiles that bounds do not settle, those with most masks first, in chunks."""
+    counts = matters.sum(-1)
+    tiles = torch.nonzero((counts > 1) | crosses.any(-1))
+    tiles = tiles[counts[tiles.unbind(1)].argsort(descending=True, stable=True)]
+    step = max(1, CPU_CHUNK_PIXELS // (tile_pixels * int(counts.max())))
+    for start in range(0, len(tiles), step):
+        row, column = tiles[start : start + step].unbind(1)
+        yield row, column
+
+
+def _by_rank(matters: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """(T, N) bool, rows with many members first -> tile and mask of each member, and how many have each rank.
+
+    The first members of all tiles come first, then the second ones, and so on: those of one rank belong to the tiles
+    from the first on.
+    """
+    tile, mask = matters.nonzero(as_tuple=True)
+    rank = (matters.cumsum(1) - 1)[tile, mask]
+    order = rank.argsort(stable=True)
+    return tile[order], mask[order], rank.bincount().tolist()
+
+
+def _best(values: Tensor, mask: Tensor, covers: Tensor, sizes: list[int]) -> tuple[Tensor, Tensor]:
+    """Members as `_by_rank` orders them, (P, h, w) values -> (T, h, w), whose is largest and whether it covers there.
+
+    Of equal ones the first counts.
+    """
+    start = sizes[0]
+    highest, sure = values[:start].clone(), covers[:start].clone()
+    winner = mask[:start, None, None].repeat(1, *values.shape[1:])
+    for size in sizes[1:]:
+        members = slice(start, start + size)
+        better = values[members] > highest[:size]
+        highest[:size] = torch.maximum(values[members], highest[:size])
+        winner[:size] = torch.where(better, mask[members, None, None], winner[:size])
+        sure[:size] = torch.where(better, covers[members], sure[:size])
+        start += size
+    return winner, sure
+
+
 @lru_cache(maxsize=32)
+def _tiles(length: int, padded: int, resized: int, output: int, size: int) -> tuple[_Tiles, ...]:
+    """One axis in tiles of `size`, and a smaller one for what is left over."""
+    with torch.inference_mode(False), torch.no_grad():
+        weights = _interpolation(length, padded, resized, output)
+        whole = output - output % size
+        parts = [(0, whole, size), (whole, output, output - whole)]
+        return tuple(_tiles_of(weights, start, stop, each) for start, stop, each in parts if start < stop)
+
+
+def _tiles_of(weights: Tensor, start: int, stop: int, size: int) -> _Tiles:
+    """Tiles from `start` to `stop`; they take equally many inputs, so that they fit in one batch."""
+    tiled = weights[start:stop].unflatten(0, (-1, size))
+    used = tiled.any(1)
+    first, last = used.int().argmax(1), used.shape[1] - 1 - used.flip(1).int().argmax(1)
+    window = int((last - first).max()) + 1
+    inputs = first.clamp(max=used.shape[1] - window)[:, None] + torch.arange(window)
+    return _Tiles(slice(start, stop), inputs, tiled.gather(2, inputs[:, None].expand(-1, size, -1)))
+
+
 def _interpolation(length: int, padded: int, resized: int, output: int) -> Tensor:
     """(output, length) weights of the published upsampling along one axis.
 
     Upsample, crop, resize again: all linear, and the same for every row and column, so the chain is one matrix. It is
     read off by sending unit vectors through the operations themselves.
     """
-    with torch.inference_mode(False), torch.no_grad():
-        unit = torch.eye(length)[None]
-        weights = F.interpolate(unit, size=padded, mode="linear", align_corners=False)[..., :resized]
-        if resized != output:
-            weights = F.interpolate(weights, size=output, mode="linear", align_corners=False)
-        return weights[0].T.contiguous()
-
-
-def _bands(weights: Tensor, tile: int) -> list[tuple[slice, slice]]:
-    """Tiles of output positions, each with the input positions that it mixes."""
-    bands = []
-    for start in range(0, weights.shape[0], tile):
-        outputs = slice(start, min(start + tile, weights.shape[0]))
-        used = weights[outputs].any(0).nonzero()
-        bands.append((outputs, slice(int(used[0]), int(used[-1]) + 1)))
-    return bands
+    unit = torch.eye(length)[None]
+    weights = F.interpolate(unit, size=padded, mode="linear", align_corners=False)[..., :resized]
+    if resized != output:
+        weights = F.interpolate(weights, size=output, mode="linear", align_corners=False)
+    return weights[0].T.contiguous()

@@ -251,13 +251,14 @@ def _merge(
     winner, winner_is_sure, own_area = compete(scores, mask_logits, geometry)
 
     count = len(scores)
-    won_area = torch.bincount(winner.flatten(), minlength=count)
-    sure_area = torch.bincount(winner[winner_is_sure], minlength=count)
+    outcome = (winner * 2 + winner_is_sure).flatten()  # who and whether in one number: counted and looked up once
+    unsure_area, sure_area = outcome.bincount(minlength=2 * count).view(count, 2).T
+    won_area = unsure_area + sure_area
     given = torch.zeros_like(labels) if ids is None else ids
     facts = torch.stack((own_area, won_area, sure_area, labels, given)).cpu().numpy()  # once a frame, not once a mask
     host_scores = scores.float().cpu().numpy()
 
-    table = np.zeros(count, np.int32)
+    table = np.zeros((count, 2), np.int32)  # the number of each outcome; an unsure winner leaves its pixels void
     segments: dict[int, PanopticSegment] = {}
     stuff: dict[int, int] = {}
     for query, (own, won, sure, label, known) in enumerate(facts.T.tolist()):
@@ -265,7 +266,7 @@ def _merge(
             continue
         category, following = categories[label], len(segments) + 1
         number = known or (following if category.isthing else stuff.setdefault(label, following))
-        table[query] = number
+        table[query, 1] = number
         if number in segments:
             segments[number] = _grown(segments[number], sure, float(host_scores[query]))
             continue
@@ -278,7 +279,7 @@ def _merge(
             area=sure,
             query=query,
         )
-    values = torch.from_numpy(table).to(winner.device)[winner].masked_fill_(~winner_is_sure, 0)
+    values = torch.from_numpy(table.ravel()).to(outcome.device).index_select(0, outcome).view(height, width)
     return PanopticMap(values.cpu().numpy(), tuple(segments[number] for number in sorted(segments)))
 
 

@@ -28,7 +28,9 @@ def assert_same(scores: torch.Tensor, masks: torch.Tensor, geometry: MaskGeometr
     tiled_winner, tiled_sure, tiled_area = compete_tiles(scores, masks, geometry)
     # Where two masks tie to rounding either may win: compare what the winners are worth, then how often they differ.
     worth = geometry.upsample(masks).sigmoid() * scores[:, None, None]
-    torch.testing.assert_close(worth.gather(0, tiled_winner[None]), worth.gather(0, winner[None]), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        worth.gather(0, tiled_winner[None].long()), worth.gather(0, winner[None].long()), atol=1e-5, rtol=1e-5
+    )
     pixels = winner.numel()
     assert (tiled_winner != winner).sum() <= 0.001 * pixels
     assert (tiled_sure != sure).sum() <= 0.001 * pixels
@@ -81,13 +83,26 @@ def test_tile_size_changes_nothing(tile_hw: tuple[int, int], monkeypatch: pytest
         assert torch.equal(found, wanted)
 
 
-def test_chunk_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("implementation", [compete_plain, compete_tiles])
+def test_chunk_size_changes_nothing(implementation: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(implementation)
     generator = torch.Generator().manual_seed(11)
     scores, masks = torch.rand(12, generator=generator), smooth(generator, 12)
-    expected = compete_plain(scores, masks, GEOMETRIES[1])
+    expected = implementation(scores, masks, GEOMETRIES[2])
     monkeypatch.setattr(competition, "CPU_CHUNK_PIXELS", 1)
-    for found, wanted in zip(compete_plain(scores, masks, GEOMETRIES[1]), expected, strict=True):
+    for found, wanted in zip(implementation(scores, masks, GEOMETRIES[2]), expected, strict=True):
         assert torch.equal(found, wanted)
+
+
+def test_bounds_alone_settle_flat_masks() -> None:
+    """A mask without an edge in sight, likely or not: no tile is left to look into."""
+    geometry = GEOMETRIES[2]
+    for logit, covered in ((4.0, True), (-4.0, False)):
+        masks = torch.stack((torch.full((16, 24), logit), torch.full((16, 24), -9.0)))
+        winner, sure, area = compete_tiles(torch.tensor([0.5, 0.4]), masks, geometry)
+        assert (winner == 0).all()
+        assert (sure == covered).all()
+        assert area.tolist() == [covered * winner.numel(), 0]
 
 
 def test_half_precision_is_widened() -> None:
