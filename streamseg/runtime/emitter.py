@@ -196,13 +196,16 @@ class Emitter:
             outlet.channel.cancel()
             self._fail(error)
 
-    def _commit(self, item: Outgoing, state: TrackerState, *, done: bool = False) -> None:
-        if self.folder is None:
-            return
+    def _commit(self, item: Outgoing, state: TrackerState) -> None:
+        if self.folder is not None:
+            self._committed = self._commit_after(item, state)
+            write_commit(self.folder, self._committed)
+
+    def _commit_after(self, item: Outgoing, state: TrackerState) -> Commit:
         frame = item.arrived.frame
         kept = item.arrived.number + 1
         failed = self.counters.totals().failed
-        commit = Commit(
+        return Commit(
             position=Position(frame.index, frame.pts_ticks, frame.epoch),
             kept=kept,
             totals={**item.arrived.totals, "emitted": kept, "failed": failed, "tracks": item.identities},
@@ -210,10 +213,7 @@ class Emitter:
             last_kept_seconds=item.arrived.last_kept_seconds,
             tracker=state,
             sinks={sink.name: sink.state() for sink in self._inner},
-            done=done,
         )
-        write_commit(self.folder, commit)
-        self._committed = commit
 
     def _close(self, closing: Closing) -> None:
         if not self.live:  # a run that goes on cuts off what closing adds
@@ -244,11 +244,11 @@ class Emitter:
                 outlet.thread.join(OUTLET_SECONDS)
 
     def _mark_done(self) -> None:
-        """So that going on with a finished run has nothing to do."""
-        if self._last is not None:
-            self._commit(self._last, {}, done=True)
-        elif self._committed is not None and self.folder is not None:
-            write_commit(self.folder, replace(self._committed, done=True))
+        """So that going on with a finished run has nothing to do, and still knows all counts: after the last frame that
+        was wanted there may have been others."""
+        last = self._committed if self._last is None else self._commit_after(self._last, {})
+        if last is not None and self.folder is not None:
+            write_commit(self.folder, replace(last, totals=self.counters.totals().to_dict(), done=True))
 
     def _abandon(self) -> None:
         """After an error: release what is held; nothing more is written, and the first error is the one that counts."""

@@ -5,6 +5,9 @@
 
 This is the reference behaviour. An error in any stage ends the run with that error; a stream that cannot go on ends
 alone, and the run reports it at the end. Nothing waits on a queue that nobody empties: stopping wakes everybody.
+
+One more thread starts the others and sees to their end. Signals reach the caller's thread alone, so whenever Ctrl-C
+comes, nothing is left half begun or half ended.
 """
 
 import logging
@@ -25,6 +28,7 @@ from ..pipeline.tracker import Tracker
 from ..runs.commits import Commit
 from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
+from ..sinks.stdout import ReaderGoneError
 from ..sources.base import Position
 from ..sources.selection import Selection
 from .channel import Channel
@@ -70,13 +74,17 @@ class LocalRun:
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        for stream in plan.streams:
+            if (commit := self._resumption.commit(stream.name)) is not None:
+                self._counters[stream.name].go_on_from(commit.totals)
         active = [stream for stream in plan.streams if not self._resumption.is_done(stream.name)]
         self._intake = Intake({stream.name: _policy(stream) for stream in active}, plan.settings.batch.queue)
         self._emitters = {stream.name: self._emitter(stream) for stream in active}
         self._readers = {stream.name: self._reader(stream) for stream in active}
         self._worker = self._new_worker(active)
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._closer = threading.Thread(target=self._close_results, name="closer")
+        self._conductor = threading.Thread(target=self._conduct, name="conductor")
+        self._caller: threading.Thread | None = None
 
     def results(self) -> Generator[FrameResult, None, None]:
         """Run to the end, giving each frame's result after its sinks have taken it.
@@ -86,12 +94,14 @@ class LocalRun:
         Raises:
             StreamsegError: a stage failed, or, at the end, streams did; the message names them.
         """
-        self._start()
+        self._caller = threading.current_thread()
         try:
+            self._conductor.start()
             yield from self._results
         finally:
             self.stop()
-            self._join()
+            if self._conductor.ident is not None:
+                self._conductor.join()
         self._raise_failures()
 
     def stop(self) -> None:
@@ -100,10 +110,7 @@ class LocalRun:
             if self._stopping.is_set():
                 return
             self._stopping.set()
-        for reader in self._readers.values():
-            reader.stop()
-        for item in self._intake.stop():
-            self._counters[item.frame.stream_id].dropped("stopped")
+        self._let_go()
         self._results.cancel()
 
     def totals(self) -> dict[str, StreamTotals]:
@@ -126,19 +133,16 @@ class LocalRun:
 
     def _emitter(self, stream: StreamPlan) -> Emitter:
         folder = None if self.folder is None else self.folder.stream(stream.name)
-        commit = self._resumption.commit(stream.name)
-        if commit is not None:
-            self._counters[stream.name].go_on_from(commit.totals)
         return Emitter(
             stream.name,
             folder,
-            [] if folder is None else build_sinks(self.plan, stream, folder, self._stopping),
+            build_sinks(self.plan, stream, folder, self._stopping),
             self._counters[stream.name],
             live=stream.live,
             results=self._results,
             fail=self._fail,
             queue=self.plan.settings.batch.queue,
-            committed=commit,
+            committed=self._resumption.commit(stream.name),
         )
 
     def _reader(self, stream: StreamPlan) -> StreamReader:
@@ -204,30 +208,53 @@ class LocalRun:
 
     # Running.
 
+    def _conduct(self) -> None:
+        """The run from its first thread to the end of the last. Then the caller's loop ends."""
+        try:
+            self._start()
+            self._worker.join()
+            for emitter in self._emitters.values():
+                emitter.join()
+            self._stopping.set()
+            self._let_go()
+            self._join_readers()
+            self._watchdog.join()
+            self._note_end()
+        except Exception as error:  # a bug, too, has to end the caller's loop
+            self._failure = self._failure or error
+        finally:
+            self._results.close()
+
     def _start(self) -> None:
         for emitter in self._emitters.values():
             emitter.start()
         self._worker.start()
-        self._closer.start()
         for reader in self._readers.values():
             reader.start()
         self._watchdog.start()
 
+    def _let_go(self) -> None:
+        """Readers end, and frames that nobody will take any more are counted."""
+        for reader in self._readers.values():
+            reader.stop()
+        for item in self._intake.stop():
+            self._counters[item.frame.stream_id].dropped("stopped")
+
+    def _join_readers(self) -> None:
+        for name, reader in self._readers.items():
+            if not reader.join(JOIN_SECONDS):
+                logger.warning("%s: the reader hangs, and is left behind", name)
+
     def _watch(self) -> None:
-        """Gives up readers that hang, until the run ends."""
+        """Gives up readers that hang, and the run if the thread that took its results has died."""
         live = [
             self._readers[stream.name] for stream in self.plan.streams if stream.live and stream.name in self._readers
         ]
-        while live and not self._stopping.wait(WATCH_SECONDS):
+        while not self._stopping.wait(WATCH_SECONDS):
             for reader in live:
                 reader.watch(self.plan.settings.live.watchdog_seconds)
-
-    def _close_results(self) -> None:
-        """Once everything has been emitted, the caller's loop ends."""
-        self._worker.join()
-        for emitter in self._emitters.values():
-            emitter.join()
-        self._results.close()
+            if self._caller is not None and not self._caller.is_alive():
+                self.stop()
 
     def _fail(self, error: Exception) -> None:
         """An error that ends the run; the first one counts."""
@@ -242,19 +269,10 @@ class LocalRun:
         if len(self.plan.streams) > 1:
             logger.error("%s", error)
 
-    def _join(self) -> None:
-        self._closer.join()
-        for name, reader in self._readers.items():
-            if not reader.join(JOIN_SECONDS):
-                logger.warning("%s: the reader hangs, and is left behind", name)
-        self._watchdog.join()
-        self._note_end()
-
     def _note_end(self) -> None:
         if self.folder is None:
             return
-        state = "failed" if self._failure else "stopped" if self._unfinished() else "finished"
-        self.folder.manifest["state"] = state
+        self.folder.manifest["state"] = self._state()
         for name, totals in self.totals().items():
             entry: dict[str, Any] = self.folder.manifest["streams"][name]
             entry["totals"] = totals.to_dict()
@@ -265,8 +283,11 @@ class LocalRun:
         with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already
             self.folder.save()
 
-    def _unfinished(self) -> bool:
-        return bool(self.stream_errors) or any(not emitter.finished for emitter in self._emitters.values())
+    def _state(self) -> str:
+        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
+            return "failed"
+        unfinished = self.stream_errors or any(not emitter.finished for emitter in self._emitters.values())
+        return "stopped" if unfinished else "finished"
 
     def _raise_failures(self) -> None:
         if self._failure is not None:
