@@ -114,7 +114,7 @@ class RunSettings:
         model, vocabulary, selection, decode, live, tracking, panoptic, batch: see there.
         sinks: where results go, any number; a text alone stands for its kind.
         rotation: of what sinks write, for runs without end.
-        output: the run's folder; null writes nothing, and results go to the caller alone.
+        output: the run's folder; null writes no files.
         runtime: "local" is this process.
         torch_threads: CPU threads of the model; null for one for each core.
         commit_seconds: how often a recording's place is noted; what a killed run has to compute again.
@@ -144,10 +144,16 @@ class RunSettings:
         )
         require(self.commit_seconds >= 0, "commit_seconds", self.commit_seconds, "0 or more")
         require(self.max_failures >= 1, "max_failures", self.max_failures, "at least 1")
+        require(self.output is None or self.output.strip() != "", "output", self.output, "a folder, or null")
         kinds = [sink.kind for sink in self.sinks]
         twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
         require(twice is None, "sinks", twice, "each kind at most once")
         self._require_records(kinds)
+
+    @property
+    def file_sinks(self) -> list[str]:
+        """Kinds of sinks that need the run's folder."""
+        return [sink.kind for sink in self.sinks if sink.kind != "stdout"]
 
     def _require_records(self, kinds: Sequence[str]) -> None:
         """Documents are compiled from the records, at the very end: better to know now that there will be none."""

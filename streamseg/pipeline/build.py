@@ -38,19 +38,27 @@ def build_segmenter(settings: RunSettings, *, progress: bool = True) -> Segmente
     return optimize(segmenter, compile=model.compile, channels_last=model.channels_last)
 
 
-def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path, stop: Stop) -> list[GuardedSink]:
-    """The sinks of one stream, not yet open. `folder` is its own; `stop` ends what they wait for."""
+def build_sinks(plan: RunPlan, stream: StreamPlan, folder: Path | None, stop: Stop) -> list[GuardedSink]:
+    """The sinks of one stream, not yet open.
+
+    Args:
+        plan: of the run.
+        stream: one of its streams.
+        folder: the stream's own; without one there are only those sinks that write no files.
+        stop: ends what sinks wait for.
+    """
     settings = plan.settings
+    chosen = [sink for sink in settings.sinks if folder is not None or sink.kind not in settings.file_sinks]
     facts = StreamFacts(
         stream_id=stream.name,
-        folder=folder,
+        folder=folder or Path(),
         model=plan.spec.name,
         vocabulary=stream.vocabulary,
         live=stream.live,
         fps=result_fps(stream.info, settings.selection),
         recording=stream.recording,
     )
-    return [build_sink(sink, facts, settings.rotation, stop) for sink in settings.sinks]
+    return [build_sink(sink, facts, settings.rotation, stop) for sink in chosen]
 
 
 def result_fps(info: SourceInfo, selection: SelectionSettings) -> Fraction | None:

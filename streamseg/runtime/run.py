@@ -52,7 +52,7 @@ def run(
         background: "auto" or "none", see `VocabularySettings`.
         model, weights: see `ModelSettings`.
         output: folder for files; None writes none.
-        save: kinds of sinks, such as "jsonl,png,video"; they need an output. None: those of `config`, or jsonl.
+        save: kinds of sinks, such as "jsonl,png,video"; None: those of `config`, or jsonl where there is an output.
         config: a YAML file to start from.
         settings: anything else, nested as in a config file; counts over it.
         segmenter: one that is loaded already; model and weights are then its own.
@@ -73,6 +73,8 @@ def run(
     }
     named = {key: value for key, value in given.items() if value}
     chosen = read_settings(None if config is None else find_config(fspath(config)), given=merged(named, settings or {}))
+    if save is not None and chosen.file_sinks and chosen.output is None:
+        raise ConfigError(f"save is {save!r}, and there is no folder for it: give output as well")
     job = prepare_run(plan_run(chosen), segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False)
     return job.results()
 
