@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from ..config.sinks import (
     JsonlSettings,
@@ -19,8 +20,10 @@ from ..config.sinks import (
 )
 from ..errors import ConfigError
 from .base import Sink, StreamFacts
-from .delivery import Stop
 from .guard import GuardedSink
+
+if TYPE_CHECKING:
+    from .delivery import Stop
 
 __all__ = ["build_sink", "parse_save"]
 
@@ -42,7 +45,7 @@ DEFAULTS: Mapping[str, SinkSettings] = {
 
 
 def build_sink(
-    settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None = None, stop: Stop | None = None
+    settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None = None, stop: "Stop | None" = None
 ) -> GuardedSink:
     """The sink of one stream, under the policy of its settings. Nothing is opened yet.
 
@@ -75,11 +78,11 @@ def _default(kind: str) -> SinkSettings:
     if kind not in DEFAULTS:
         nearest = get_close_matches(kind.lower(), DEFAULTS, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ConfigError(f"--save does not know {kind!r}: {hint}known are {', '.join(DEFAULTS)}")
+        raise ConfigError(f"--save does not know {kind!r}: {hint}known are {', '.join(DEFAULTS)}, webhook")
     return DEFAULTS[kind]
 
 
-def _sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None, stop: Stop | None) -> Sink:
+def _sink(settings: SinkSettings, facts: StreamFacts, rotation: RotationSettings | None, stop: "Stop | None") -> Sink:
     """What a kind is made by. Modules are loaded here: a run without video needs no encoder."""
     match settings:
         case JsonlSettings():

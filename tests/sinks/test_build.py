@@ -48,7 +48,8 @@ def test_every_kind_can_be_built(settings: SinkSettings, tmp_path: Path) -> None
 @pytest.mark.parametrize("settings", every_kind(), ids=lambda settings: str(settings.kind))
 def test_every_kind_can_be_written_in_yaml(settings: SinkSettings) -> None:
     plain = json.loads(json.dumps(to_plain(settings)))
-    assert from_mapping(RunSettings, {"sinks": [plain]}).sinks == (settings,)
+    records = ["jsonl"] if settings.kind in ("vps", "mots", "ytvis") else []  # they are compiled from records
+    assert from_mapping(RunSettings, {"sinks": [*records, plain]}).sinks[-1] == settings
 
 
 def test_several_sinks_share_a_folder(tmp_path: Path) -> None:
