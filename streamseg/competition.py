@@ -23,7 +23,7 @@ __all__ = ["compete", "compete_plain", "compete_tiles"]
 
 CPU_CHUNK_PIXELS = 1 << 22  # pixels upsampled at a time: 16 MB of float32
 CUDA_CHUNK_PIXELS = 1 << 27
-TILE_HW = (32, 64)
+TILE_HW = (32, 32)
 # Bounds are widened by this, so that rounding in the interpolation can never make a left-out mask matter.
 SLACK = 1e-4
 
