@@ -15,7 +15,7 @@ from ..segmenter import Segmenter
 from ..sources.address import redact
 from .plan import RunPlan, StreamPlan
 
-__all__ = ["run_identity", "run_manifest"]
+__all__ = ["plan_identity", "run_identity", "run_manifest"]
 
 # What decides the last bits of a result, or its form in files.
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "opencv-python-headless", "av", "lap")
@@ -26,10 +26,14 @@ FREE = ("sources", "model", "output", "runtime", "commit_seconds", "max_failures
 
 def run_identity(plan: RunPlan, segmenter: Segmenter) -> dict[str, Any]:
     """Everything that results depend on. Two runs with equal identities give the same records."""
+    return {**plan_identity(plan), "segmenter": segmenter.identity()}
+
+
+def plan_identity(plan: RunPlan) -> dict[str, Any]:
+    """The part of it that is known before the model is loaded."""
     settings = {key: value for key, value in _shown(plan.settings).items() if key not in FREE}
     return {
         "settings": settings,
-        "segmenter": segmenter.identity(),
         "compile": plan.settings.model.compile,
         "torch_threads": plan.settings.torch_threads or torch.get_num_threads(),
         "libraries": {"streamseg": __version__, "python": platform.python_version(), **_versions()},

@@ -1,6 +1,8 @@
 """The folder of a run: `run.json` says what was run and how far it is, one folder for each stream holds the rest."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,22 +50,24 @@ class RunFolder:
             cls.open(folder)._remove()
         run = cls(folder, {"schema": RUN_SCHEMA, **manifest})
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            run.save()  # first: without it the folders of a run that is killed now would belong to nobody
             for name in manifest["streams"]:
-                (folder / name).mkdir(parents=True)
+                (folder / name).mkdir()
         except OSError as error:
-            raise SinkError(f"cannot make folder {str(folder)!r}: {error.strerror}; choose another --output") from None
-        run.save()
+            raise _cannot_make(folder, error.strerror) from None
         return run
 
     @staticmethod
     def is_run(path: Path | str) -> bool:
         """Whether a run was begun in a folder."""
-        return (Path(path) / MANIFEST).exists()
+        return os.path.exists(Path(path) / MANIFEST)  # False, too, where nobody may look
 
     @classmethod
     def check_free(cls, path: Path | str, streams: Sequence[str], *, overwrite: bool) -> None:
-        """ConfigError where `create` would refuse."""
+        """ConfigError where `create` would refuse, SinkError where it could not write."""
         folder = Path(path)
+        _check_writable(folder)
         theirs: list[str] = []
         if cls.is_run(folder):
             if not overwrite:
@@ -72,7 +76,7 @@ class RunFolder:
                     "choose another --output"
                 )
             theirs = cls.open(folder).streams
-        taken = next((name for name in streams if name not in theirs and (folder / name).exists()), None)
+        taken = next((name for name in streams if name not in theirs and os.path.lexists(folder / name)), None)
         if taken is not None:
             raise ConfigError(f"{str(folder / taken)!r} is in the way of a stream's results: choose another --output")
 
@@ -114,7 +118,8 @@ class RunFolder:
         """Remove what a stream has written; its folder stays."""
         folder = self.stream(name)
         try:
-            shutil.rmtree(folder)
+            if folder.exists():
+                shutil.rmtree(folder)
             folder.mkdir()
         except OSError as error:
             raise SinkError(f"cannot clear {str(folder)!r}: {error.strerror}; choose another --output") from None
@@ -132,3 +137,16 @@ class RunFolder:
         """Whether a stream's folder is there and really below this one: a manifest may have been tampered with."""
         folder = self.path / name
         return folder.is_dir() and not folder.is_symlink() and folder.resolve().parent == self.path.resolve()
+
+
+def _check_writable(folder: Path) -> None:
+    """Of what is there already: of the folder, or of the one that it will be in."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.exists(parent))
+    if not there.is_dir():
+        raise ConfigError(f"{str(there)!r} is a file, expected a folder for results: choose another --output")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _cannot_make(folder, os.strerror(errno.EACCES))
+
+
+def _cannot_make(folder: Path, reason: str | None) -> SinkError:
+    return SinkError(f"cannot make folder {str(folder)!r}: {reason}; choose another --output")

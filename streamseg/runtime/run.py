@@ -9,14 +9,14 @@ from ..config.run import merged, read_settings
 from ..errors import ConfigError
 from ..frames import FrameResult
 from ..pipeline.build import build_segmenter
-from ..pipeline.identity import run_identity, run_manifest
+from ..pipeline.identity import plan_identity, run_identity, run_manifest
 from ..pipeline.plan import RunPlan, plan_run
 from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
 from .local import LocalRun
 from .resume import check_same_run, resume_from
 
-__all__ = ["prepare_run", "run"]
+__all__ = ["check_run", "prepare_run", "run"]
 
 SourceLike = str | int | PathLike[str]
 
@@ -94,24 +94,41 @@ def prepare_run(
         segmenter: one that is loaded already.
         resume, overwrite: what to do with an earlier run in its folder; resuming where there is none starts one.
         progress: show bars while weights and words are fetched or computed.
+
+    Raises:
+        ConfigError, SinkError: as of `check_run`, or the folder cannot be made.
+        WeightsError: the model cannot be filled.
     """
-    if resume and overwrite:
-        raise ConfigError("resume and overwrite are both given, expected one of them: leave one out")
+    check_run(plan, resume=resume, overwrite=overwrite)
     settings, output = plan.settings, plan.settings.output
-    if output is None:
-        if resume or overwrite:
-            raise ConfigError("resume and overwrite are about an output folder, and there is none: give output")
-        return LocalRun(plan, segmenter or build_segmenter(settings, progress=progress))
-    going_on = resume and RunFolder.is_run(output)
-    if not going_on:  # seconds before the model is there
-        RunFolder.check_free(output, plan.names, overwrite=overwrite)
     model = segmenter or build_segmenter(settings, progress=progress)
+    if output is None:
+        return LocalRun(plan, model)
     identity = run_identity(plan, model)
-    if going_on:
+    if resume and RunFolder.is_run(output):
         folder = RunFolder.open(output)
         check_same_run(folder.manifest["identity"], identity)
         return LocalRun(plan, model, folder, resume_from(folder))
     return LocalRun(plan, model, RunFolder.create(output, run_manifest(plan, identity), overwrite=overwrite))
+
+
+def check_run(plan: RunPlan, *, resume: bool = False, overwrite: bool = False) -> None:
+    """What can be known to be wrong before the model is there, which may take minutes.
+
+    Raises:
+        ConfigError: the output folder holds another run, or something is in the way.
+    """
+    output = plan.settings.output
+    if resume and overwrite:
+        raise ConfigError("both resume and overwrite are given, expected one of them: leave one out")
+    if output is None:
+        if resume or overwrite:
+            raise ConfigError("resume and overwrite are about an output folder, and there is none: give output")
+    elif resume and RunFolder.is_run(output):
+        before = RunFolder.open(output).manifest["identity"]
+        check_same_run({key: value for key, value in before.items() if key != "segmenter"}, plan_identity(plan))
+    else:
+        RunFolder.check_free(output, plan.names, overwrite=overwrite)
 
 
 def _sources(source: SourceLike | Sequence[SourceLike] | None) -> list[str]:
