@@ -1,6 +1,5 @@
 """`streamseg demo`: the packaged clip through the packaged model."""
 
-import sys
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,7 +13,6 @@ from ..config.sources import SourceSettings
 from .app import app
 from .options import QuietOption
 from .run import execute
-from .text import printable
 
 CLIP = "demo.mp4"
 
@@ -32,13 +30,3 @@ def demo(
         settings = read_settings(find_config("demo"))
         settings = replace(settings, sources=(SourceSettings(str(clip), name="demo"),), output=str(output))
         execute(settings, resume=False, overwrite=overwrite, quiet=quiet)
-    if quiet:
-        return
-    results = output / "demo"
-    for path, what in (
-        (results / "epoch-0" / "overlay.mp4", "the video with its segments drawn over it"),
-        (results / "records.jsonl", "a line of JSON for every frame"),
-        (results / "epoch-0" / "panoptic", "a panoptic PNG for every frame"),
-        (results / "tracks.jsonl", "a line for every track"),
-    ):
-        print(printable(f"  {path}: {what}", sys.stdout))

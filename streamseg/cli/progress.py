@@ -1,11 +1,13 @@
-"""What `streamseg run` tells its user: a live line for each stream on a terminal, now and then a line otherwise."""
+"""What `streamseg run` tells as it goes: a live line for each stream on a terminal, now and then a line otherwise."""
 
-import os
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..pipeline.build import expected_results
 from .text import printable
 
 if TYPE_CHECKING:
@@ -15,15 +17,23 @@ if TYPE_CHECKING:
     from ..metrics import StreamTotals
     from ..pipeline.plan import RunPlan, StreamPlan
     from ..runtime.local import LocalRun
+    from ..vocabulary import Vocabulary
 
-__all__ = ["RunReport", "summary_lines"]
+__all__ = ["Rate", "RunReport", "aligned", "clock"]
 
 LINE_SECONDS = 10.0
-RATE_SECONDS = 5.0  # frames a second are counted over so long
+REFRESHES = 4  # a second, on a terminal
+RATE_SECONDS = 5.0  # frames a second are counted over so long,
+RATE_FRAMES = 8  # and over so many frames, so that a slow model has a steady rate, too
 
 
 class RunReport:
-    """Progress on stderr, the summary on stdout, or on stderr too where records go to stdout. A context manager."""
+    """Progress on stderr, the summary on stdout, or on stderr too where records go to stdout.
+
+    Args:
+        quiet: say nothing at all; errors are told by others.
+        plan: of the run.
+    """
 
     def __init__(self, quiet: bool, plan: "RunPlan") -> None:
         self.quiet = quiet
@@ -31,93 +41,108 @@ class RunReport:
         self._job: LocalRun | None = None
         self._rates: dict[str, Rate] = {}
         self._live: Live | None = None
-        self._ended = threading.Event()
-        self._ticker: threading.Thread | None = None
-        self._records_on_stdout = any(sink.kind == "stdout" for sink in plan.settings.sinks)
         self._began = time.monotonic()
 
     def begin(self) -> None:
         """Before the model is loaded."""
-        for stream in self._plan.streams:
-            self._say(f"{stream.name}: {stream.describe()}; {stream.vocabulary!r}")
+        streams = self._plan.streams
+        for stream in streams:
+            self._say(f"{stream.name}: {stream.describe()}")
+        for words in dict.fromkeys(stream.vocabulary for stream in streams):
+            named = [stream.name for stream in streams if stream.vocabulary == words]
+            self._say(f"words{_of_some(named, len(streams))}: {describe_words(words)}")
         if self._plan.spec.notice:
             self._say(f"note: {self._plan.spec.notice}")
         self._say(f"loading {self._plan.spec.name}")
 
-    def ready(self, job: "LocalRun") -> None:
-        """Before the first frame."""
-        self._job = job
-        for stream in job.plan.streams:
-            self._rates[stream.name] = Rate(job.totals()[stream.name].emitted)
-        self._began = time.monotonic()
+    @contextmanager
+    def following(self, job: "LocalRun") -> Iterator[None]:
+        """While frames are computed."""
+        self._job, self._began = job, time.monotonic()
+        statuses = job.statuses()
+        for name, totals in job.totals().items():
+            self._rates[name] = Rate(totals.emitted, self._began)
+            if totals.emitted:
+                left = ", nothing is left to do" if statuses[name] == "done" else ""
+                self._say(f"{name}: {totals.emitted} frames were done before{left}")
+        with ExitStack() as stack:
+            if not self.quiet:
+                stack.enter_context(self._display() if sys.stderr.isatty() else self._log())
+            yield
 
     def result(self, result: "FrameResult") -> None:
         """A frame is done."""
         if result.status == "failed":
             self._say(f"{result.stream_id}: frame {result.index} failed: {result.error}")
 
-    def __enter__(self) -> None:
-        if self.quiet:
-            return
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            self._live = Live(
-                console=Console(stderr=True), get_renderable=self._table, refresh_per_second=4, transient=True
-            )
-            self._live.start()
-        else:
-            self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
-            self._ticker.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        if self._ticker is not None:
-            self._ticker.join()
-
     def summary(self, job: "LocalRun") -> None:
         """After the last frame, also of a run that failed or was stopped."""
         if self.quiet:
             return
-        stream = sys.stderr if self._records_on_stdout else sys.stdout
+        from .summary import print_summary
+
         seconds = time.monotonic() - self._began
-        folder = None if job.folder is None else f"{job.folder.path}{os.sep}"
-        rates = {name: rate.since_start(seconds) for name, rate in self._rates.items()}
-        for line in [*summary_lines(job.totals(), rates), *loss_lines(job.losses())]:
-            print(printable(line, stream), file=stream)
-        if folder is not None:
-            print(printable(f"results are in {folder}", stream), file=stream)
+        before = {name: rate.first for name, rate in self._rates.items()}
+        on_stdout = all(sink.kind != "stdout" for sink in self._plan.settings.sinks)
+        print_summary(job, seconds, before, sys.stdout if on_stdout else sys.stderr)
 
-    def _tick(self) -> None:
-        while not self._ended.wait(LINE_SECONDS):
-            for line in self._lines():
-                self._say(line)
+    @contextmanager
+    def _display(self) -> Iterator[None]:
+        from rich.console import Console
+        from rich.live import Live
 
-    def _lines(self) -> list[str]:
-        assert self._job is not None
-        totals, statuses = self._job.totals(), self._job.statuses()
-        return [
-            f"{stream.name}: {self._progress(stream, totals[stream.name])}, {statuses[stream.name]}"
-            for stream in self._job.plan.streams
-        ]
+        console = Console(stderr=True)
+        try:
+            with Live(
+                console=console, get_renderable=self._renderable, refresh_per_second=REFRESHES, transient=True
+            ) as self._live:
+                yield
+        finally:
+            self._live = None
 
-    def _progress(self, stream: "StreamPlan", totals: "StreamTotals") -> str:
-        rate = self._rates[stream.name].update(totals.emitted)
-        parts = [_of(totals.emitted, stream.info.frames), f"{rate:.1f} fps", f"{totals.tracks} tracks"]
-        dropped = sum(totals.dropped.values())
-        if dropped:
-            parts.append(f"{dropped} dropped")
-        left = _time_left(stream, totals, rate)
-        return ", ".join([*parts, *([left] if left else [])])
+    @contextmanager
+    def _log(self) -> Iterator[None]:
+        ended = threading.Event()
 
-    def _table(self) -> Any:
+        def tick() -> None:
+            while not ended.wait(LINE_SECONDS):
+                for line in self._lines():
+                    self._say(line)
+
+        ticker = threading.Thread(target=tick, name="progress", daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticker.join()
+
+    def _renderable(self) -> Any:
         from rich.text import Text
 
         return Text("\n".join(printable(line, sys.stderr) for line in self._lines()), no_wrap=True, overflow="ellipsis")
+
+    def _lines(self) -> list[str]:
+        if self._job is None:
+            return []
+        totals, statuses, now = self._job.totals(), self._job.statuses(), time.monotonic()
+        return aligned(
+            [self._cells(stream, totals[stream.name], statuses[stream.name], now) for stream in self._job.plan.streams]
+        )
+
+    def _cells(self, stream: "StreamPlan", totals: "StreamTotals", status: str, now: float) -> list[str]:
+        rate = self._rates[stream.name].update(totals.emitted, now)
+        expected = expected_results(stream.info, self._plan.settings.selection)
+        dropped = sum(totals.dropped.values())
+        return [
+            stream.name,
+            f"{totals.emitted} frames" if expected is None else f"{totals.emitted}/{expected} frames",
+            f"{rate:.1f} fps",
+            f"{totals.tracks} tracks",
+            f"{dropped} dropped" if dropped else "",
+            "" if status == "done" else time_left(totals.emitted, expected, rate),
+            status,
+        ]
 
     def _say(self, text: str) -> None:
         if self.quiet:
@@ -130,66 +155,68 @@ class RunReport:
 
 
 class Rate:
-    """Frames a second over the last few seconds."""
+    """Frames a second, lately.
 
-    def __init__(self, count: int) -> None:
-        self._first = count
-        self._last = count
-        self._marks = [(time.monotonic(), count)]
+    Args:
+        count: frames that were there at the beginning.
+        now: `time.monotonic()`, as in `update`.
 
-    def update(self, count: int) -> float:
-        now = time.monotonic()
-        self._last = count
-        self._marks.append((now, count))
-        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_SECONDS:
+    Attributes:
+        first: frames that were there at the beginning.
+    """
+
+    def __init__(self, count: int, now: float) -> None:
+        self.first = count
+        self._marks = [(now, count)]
+
+    def update(self, count: int, now: float) -> float:
+        """The rate, with so many frames there by now."""
+        if count != self._marks[-1][1]:
+            self._marks.append((now, count))
+        while len(self._marks) > 2 and self._is_enough(self._marks[1], count, now):
             self._marks.pop(0)
         began, before = self._marks[0]
         return (count - before) / (now - began) if now > began else 0.0
 
-    def since_start(self, seconds: float) -> tuple[int, float]:
-        """Count that was there before, and how long the run took."""
-        return self._first, seconds
+    @staticmethod
+    def _is_enough(mark: tuple[float, int], count: int, now: float) -> bool:
+        return now - mark[0] >= RATE_SECONDS and count - mark[1] >= RATE_FRAMES
 
 
-def summary_lines(totals: "dict[str, StreamTotals]", rates: dict[str, tuple[int, float]]) -> list[str]:
-    """One line for each stream: what became of its frames, how fast, how late."""
-    lines = []
-    for name, counts in totals.items():
-        before, seconds = rates.get(name, (0, 0.0))
-        fps = (counts.emitted - before) / seconds if seconds > 0 else 0.0
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.dropped.items()))
-        parts = [f"{counts.decoded} decoded = {counts.emitted} emitted + {sum(counts.dropped.values())} dropped"]
-        if dropped:
-            parts[0] += f" ({dropped})"
-        if counts.in_flight:
-            parts[0] += f" + {counts.in_flight} in flight"
-        if counts.failed:
-            parts.append(f"{counts.failed} failed")
-        parts += [f"{counts.tracks} tracks", f"{fps:.1f} fps"]
-        if counts.latency_seconds is not None:
-            p50, p95, p99 = (f"{1000 * value:.0f}" for value in counts.latency_seconds)
-            parts.append(f"latency p50 {p50}, p95 {p95}, p99 {p99} ms")
-        lines.append(f"{name}: {'; '.join(parts)}")
-    return lines
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines: the first and the last column to the left, numbers between them to the right. Columns
+    that are empty in every row are left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column)]
+    widths = [max(map(len, column)) for column in columns]
+    last = len(columns) - 1
+    return [
+        "  ".join(
+            cell.ljust(width) if place in (0, last) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+        for cells in zip(*columns, strict=True)
+    ]
 
 
-def loss_lines(losses: dict[str, dict[str, dict[str, int]]]) -> list[str]:
-    """One line for each sink that could not take everything."""
-    lines = []
-    for name, sinks in losses.items():
-        for sink, lost in sinks.items():
-            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(lost.items()))
-            lines.append(f"{name}: {sink} lost {sum(lost.values())} frames ({reasons})")
-    return lines
+def describe_words(words: "Vocabulary") -> str:
+    """A vocabulary for people: its name, how many words, and the first of them."""
+    shown = ", ".join([category.label for category in words.categories[:3]] + ["..."] * (len(words) > 3))
+    background = f", against {len(words.background)} others as background" if words.background else ""
+    return f"{words.name}, {len(words)} categor{'y' if len(words) == 1 else 'ies'} ({shown}){background}"
 
 
-def _of(count: int, total: int | None) -> str:
-    return f"{count} frames" if total is None else f"{count}/{total} frames"
-
-
-def _time_left(stream: "StreamPlan", totals: "StreamTotals", rate: float) -> str:
-    if stream.info.frames is None or rate <= 0 or stream.info.frames <= totals.decoded or not totals.decoded:
+def time_left(done: int, expected: int | None, rate: float) -> str:
+    """Of a stream with an end; empty where nobody can tell."""
+    if expected is None or rate <= 0 or done >= expected:
         return ""
-    kept = totals.emitted / totals.decoded
-    seconds = int((stream.info.frames - totals.decoded) * kept / rate)
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+    return f"{clock((expected - done) / rate)} left"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _of_some(names: Sequence[str], count: int) -> str:
+    return "" if len(names) == count else f" of {', '.join(names)}"

@@ -1,13 +1,12 @@
 """`streamseg run`: video to tracked panoptic results."""
 
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,11 +14,9 @@ from ..config.packaged import PACKAGED_CONFIGS, find_config
 from ..config.run import RunSettings, read_settings
 from ..errors import ConfigError
 from .app import app
+from .interrupts import Interrupts
 from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, whole_number
 from .text import printable
-
-if TYPE_CHECKING:
-    from ..runtime.local import LocalRun
 
 DEFAULT_OUTPUT = "streamseg-out"
 
@@ -240,42 +237,24 @@ def _print_settings(settings: RunSettings) -> None:
 
 
 def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+    """The run itself, told of as it goes; Ctrl-C at any moment leaves a whole folder behind."""
     from ..pipeline.plan import plan_run
-    from ..runtime.run import prepare_run
+    from ..runtime.run import check_run, prepare_run
+    from ..sinks.stdout import ReaderGoneError
     from .progress import RunReport
     from .segment import warnings_shown
 
-    with _terminated_like_interrupted(), warnings_shown(not quiet):
+    with Interrupts() as interrupts, warnings_shown(not quiet):
         plan = plan_run(settings)
+        check_run(plan, resume=resume, overwrite=overwrite)
         report = RunReport(quiet, plan)
         report.begin()
         job = prepare_run(plan, resume=resume, overwrite=overwrite, progress=not quiet)
-        report.ready(job)
         try:
-            with report:
-                _drain(job, report)
+            with interrupts.asking(job.stop), report.following(job), closing(job.results()) as results:
+                for result in results:
+                    report.result(result)
+        except ReaderGoneError:  # `| head` has seen enough
+            raise typer.Exit(1) from None
         finally:
             report.summary(job)
-
-
-def _drain(job: "LocalRun", report: Any) -> None:
-    from contextlib import closing
-
-    with closing(job.results()) as results:
-        for result in results:
-            report.result(result)
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, as service managers send it, ends a run as Ctrl-C does: everything is flushed."""
-
-    def interrupt(number: int, frame: object) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

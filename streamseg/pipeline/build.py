@@ -1,5 +1,6 @@
 """From a plan to the parts of a run: segmenter, trackers, sinks."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ..sinks.guard import GuardedSink
 from ..sources.base import SourceInfo, Stop
 from .plan import RunPlan, StreamPlan
 
-__all__ = ["build_segmenter", "build_sinks", "result_fps"]
+__all__ = ["build_segmenter", "build_sinks", "expected_results", "result_fps"]
 
 
 def build_segmenter(settings: RunSettings, *, progress: bool = True) -> Segmenter:
@@ -67,3 +68,21 @@ def result_fps(info: SourceInfo, selection: SelectionSettings) -> Fraction | Non
         return None
     fps = info.fps / selection.stride
     return fps if selection.max_fps is None else min(fps, Fraction(selection.max_fps))
+
+
+def expected_results(info: SourceInfo, selection: SelectionSettings) -> int | None:
+    """How many results a stream will have, as far as its container says; None where nobody can tell."""
+    limit, frames = selection.max_frames, info.frames
+    if frames is None and info.fps is not None and info.duration_seconds is not None:
+        frames = round(info.fps * info.duration_seconds)
+    if frames is None:
+        return limit
+    fps = result_fps(info, selection)
+    if info.fps is None or fps is None:  # pictures have no time
+        count = math.ceil(frames / selection.stride)
+    else:
+        end = frames / info.fps
+        if selection.end_seconds is not None:
+            end = min(end, Fraction(selection.end_seconds))
+        count = max(0, math.ceil((end - Fraction(selection.start_seconds or 0)) * fps))
+    return count if limit is None else min(count, limit)

@@ -51,7 +51,7 @@ class StreamPlan:
         if info.fps is not None:
             facts.append(f"{float(info.fps):.4g} fps")
         if info.frames is not None:
-            facts.append(f"{info.frames} frames")
+            facts.append(f"{info.frames} frame{'' if info.frames == 1 else 's'}")
         return ", ".join([*facts, *([info.codec] if info.codec else [])])
 
     @property

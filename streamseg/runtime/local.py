@@ -122,11 +122,22 @@ class LocalRun:
         found = {name: emitter.losses() for name, emitter in self._emitters.items()}
         return {name: losses for name, losses in found.items() if losses}
 
+    @property
+    def state(self) -> str:
+        """How the run stands once it has ended: "finished", "stopped" or "failed"."""
+        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
+            return "failed"
+        unfinished = self.stream_errors or any(not emitter.finished for emitter in self._emitters.values())
+        return "stopped" if unfinished else "finished"
+
     def statuses(self) -> dict[str, str]:
         """What each stream is doing, for people."""
         statuses = {stream.name: "done" for stream in self.plan.streams}
         for name, reader in self._readers.items():
-            statuses[name] = "failed" if name in self.stream_errors else reader.source.status
+            if name in self.stream_errors:
+                statuses[name] = "failed"
+            elif not self._emitters[name].finished:
+                statuses[name] = reader.source.status
         return statuses
 
     # Building.
@@ -272,7 +283,7 @@ class LocalRun:
     def _note_end(self) -> None:
         if self.folder is None:
             return
-        self.folder.manifest["state"] = self._state()
+        self.folder.manifest["state"] = self.state
         for name, totals in self.totals().items():
             entry: dict[str, Any] = self.folder.manifest["streams"][name]
             entry["totals"] = totals.to_dict()
@@ -282,12 +293,6 @@ class LocalRun:
                 entry["error"] = " ".join(str(self.stream_errors[name]).split())
         with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already
             self.folder.save()
-
-    def _state(self) -> str:
-        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
-            return "failed"
-        unfinished = self.stream_errors or any(not emitter.finished for emitter in self._emitters.values())
-        return "stopped" if unfinished else "finished"
 
     def _raise_failures(self) -> None:
         if self._failure is not None:
