@@ -56,6 +56,10 @@ class Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
     def __iter__(self) -> Iterator[T]:
         """Items as they come, until the channel is closed and empty, or cancelled."""
         while True:

@@ -185,7 +185,8 @@ class Emitter:
 
     def _hand_over(self, outlet: _Outlet, emission: Emission) -> None:
         """Recorded input waits for whoever takes its results, live input cannot."""
-        if not (outlet.channel.offer(emission) if self.live else outlet.channel.put(emission)):
+        taken = outlet.channel.offer(emission) if self.live else outlet.channel.put(emission)
+        if not taken and not outlet.channel.cancelled:  # else the sink has failed, and the run ends with its error
             outlet.lost += 1
 
     def _serve(self, outlet: _Outlet) -> None:

@@ -230,6 +230,8 @@ class LocalRun:
             self._let_go()
             self._join_readers()
             self._watchdog.join()
+            if self._failure is not None:
+                self._count_lost()
             self._note_end()
         except Exception as error:  # a bug, too, has to end the caller's loop
             self._failure = self._failure or error
@@ -250,6 +252,12 @@ class LocalRun:
             reader.stop()
         for item in self._intake.stop():
             self._counters[item.frame.stream_id].dropped("stopped")
+
+    def _count_lost(self) -> None:
+        """What was on its way through a stage that failed."""
+        for counters in self._counters.values():
+            if lost := counters.totals().in_flight:
+                counters.dropped("stopped", lost)
 
     def _join_readers(self) -> None:
         for name, reader in self._readers.items():
