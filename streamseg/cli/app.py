@@ -1,5 +1,6 @@
 """The command's frame: arguments in, exit code out, and one line for every mistake."""
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from ..errors import ConfigError, StreamsegError
 from .text import printable
 
 __all__ = ["app", "main"]
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="streamseg",
@@ -26,14 +29,14 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    _open_closed_streams()
     try:
         code = typer.main.get_command(app).main(
             list(sys.argv[1:] if arguments is None else arguments), prog_name="streamseg", standalone_mode=False
         )
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing is left to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the output has gone; nothing is left to say
+        _close_stdout()
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _raise_if_debugging()
         return fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except Exception as error:
-        usage = _usage_message(error) or _memory_message(error)
+        usage = _usage_message(error) or _memory_message(error) or _disk_message(error)
         if usage is None:
             raise
         _raise_if_debugging()
@@ -78,6 +81,26 @@ def _memory_message(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out of memory: lower --short-side, or take a smaller --model", 1
     return None
+
+
+def _disk_message(error: Exception) -> tuple[str, int] | None:
+    """Of what is printed: files are written by others, who know their names."""
+    if not isinstance(error, OSError) or error.errno not in DISK_ERRORS or error.filename is not None:
+        return None
+    _close_stdout()
+    return f"cannot write to standard output: {error.strerror}; make room, or redirect it elsewhere", 1
+
+
+def _open_closed_streams() -> None:
+    """`>&-` leaves no stream, and its number to the next file that is opened."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
+
+
+def _close_stdout() -> None:
+    """So that nothing more is tried, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_version(value: bool) -> None:

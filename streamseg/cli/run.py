@@ -196,7 +196,8 @@ def choose_settings(
     settings = read_settings(None if config is None else find_config(config), overrides, given)
     if save is not None:
         settings = replace(settings, sinks=parse_save(save, settings.sinks))
-    return settings if settings.output is not None else replace(settings, output=DEFAULT_OUTPUT)
+    needs_folder = settings.output is None and settings.file_sinks
+    return replace(settings, output=DEFAULT_OUTPUT) if needs_folder else settings
 
 
 def _words(classes: str | None, vocabulary: str | None, background: str | None) -> dict[str, str | None]:
