@@ -138,6 +138,7 @@ _DEMO = ModelSpec(
     pixel_decoder_ffn_dim=512,
     mask_decoder_layers=3,
     mask_decoder_ffn_dim=512,
+    beta=0.0,  # chosen on tuning pictures, see docs/demo-model.md; its out-of-vocabulary classifier is weak
     short_side=192,
     max_long_side=336,
     training_vocabulary="world-training",
