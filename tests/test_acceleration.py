@@ -49,7 +49,7 @@ def assert_close(ours: Queries, theirs: Queries, tolerance: float) -> None:
 
 
 def test_bfloat16_agrees_on_the_demo() -> None:
-    """On pictures of its world, 9 of 10 queries keep a cosine of 0.99 to float32, nearly all pixels their segment.
+    """On pictures of its world, sure queries keep a cosine of 0.99 to float32, and nearly all pixels their segment.
 
     Segments are compared whatever their number: one query that comes or goes renumbers all behind it.
     """
@@ -64,12 +64,11 @@ def test_bfloat16_agrees_on_the_demo() -> None:
     assert repr(segmenter) == "Segmenter('demo', bf16 on cpu, short side 192)"
     agreement = MapAgreement()
     for exact, rounded in zip(exact_queries, segmenter.segment(scenes, words), strict=True):
-        for name in ("mask_logits", "query_embedding", "in_vocabulary_embedding"):
-            found = cosines(getattr(rounded, name), getattr(exact, name))
+        sure = exact.objectness > 0.5
+        assert sure.sum() >= 2
+        for name in ("mask_logits", "query_embedding", "in_vocabulary_embedding", "out_of_vocabulary_embedding"):
+            found = cosines(getattr(rounded, name), getattr(exact, name))[sure]
             assert float(found.quantile(0.1)) > 0.99, (name, found)
-        seen = exact.clip_valid & rounded.clip_valid
-        found = cosines(rounded.out_of_vocabulary_embedding, exact.out_of_vocabulary_embedding)[seen]
-        assert float(found.quantile(0.1)) > 0.99, found
         kinds = {rounded.mask_logits.dtype, rounded.class_log_scores.dtype, rounded.query_embedding.dtype}
         assert kinds == {torch.float32}
         assert not torch.equal(rounded.mask_logits, exact.mask_logits)
