@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline.build import expected_results
-from .text import printable
+from .text import aligned, clock, describe_words, printable
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from ..metrics import StreamTotals
     from ..pipeline.plan import RunPlan, StreamPlan
     from ..runtime.local import LocalRun
-    from ..vocabulary import Vocabulary
 
-__all__ = ["Rate", "RunReport", "aligned", "clock"]
+__all__ = ["Rate", "RunReport"]
 
 LINE_SECONDS = 10.0
 REFRESHES = 4  # a second, on a terminal
@@ -137,7 +136,7 @@ class RunReport:
         return [
             stream.name,
             f"{totals.emitted} frames" if expected is None else f"{totals.emitted}/{expected} frames",
-            f"{rate:.1f} fps",
+            "" if status == "done" else f"{rate:.1f} fps",
             f"{totals.tracks} tracks",
             f"{dropped} dropped" if dropped else "",
             "" if status == "done" else time_left(totals.emitted, expected, rate),
@@ -183,39 +182,11 @@ class Rate:
         return now - mark[0] >= RATE_SECONDS and count - mark[1] >= RATE_FRAMES
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines: the first and the last column to the left, numbers between them to the right. Columns
-    that are empty in every row are left out."""
-    columns = [column for column in zip(*rows, strict=True) if any(column)]
-    widths = [max(map(len, column)) for column in columns]
-    last = len(columns) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if place in (0, last) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
-        for cells in zip(*columns, strict=True)
-    ]
-
-
-def describe_words(words: "Vocabulary") -> str:
-    """A vocabulary for people: its name, how many words, and the first of them."""
-    shown = ", ".join([category.label for category in words.categories[:3]] + ["..."] * (len(words) > 3))
-    background = f", against {len(words.background)} others as background" if words.background else ""
-    return f"{words.name}, {len(words)} categor{'y' if len(words) == 1 else 'ies'} ({shown}){background}"
-
-
 def time_left(done: int, expected: int | None, rate: float) -> str:
     """Of a stream with an end; empty where nobody can tell."""
     if expected is None or rate <= 0 or done >= expected:
         return ""
     return f"{clock((expected - done) / rate)} left"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def _of_some(names: Sequence[str], count: int) -> str:

@@ -1,7 +1,6 @@
 """`streamseg run`: video to tracked panoptic results."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import fields, replace
@@ -16,7 +15,6 @@ from ..errors import ConfigError
 from .app import app
 from .interrupts import Interrupts
 from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, whole_number
-from .text import printable
 
 DEFAULT_OUTPUT = "streamseg-out"
 
@@ -170,7 +168,9 @@ def run(
     named = {key: value for key, value in given.items() if value not in (None, [], {})}
     settings = choose_settings(config, named, save, overrides)
     if dry_run:
-        _print_settings(settings)
+        from .dry_run import print_settings
+
+        print_settings(settings)
         return
     execute(settings, resume=resume, overwrite=overwrite, quiet=quiet)
 
@@ -212,29 +212,6 @@ def _words(classes: str | None, vocabulary: str | None, background: str | None) 
 
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _print_settings(settings: RunSettings) -> None:
-    """As a config file that says the same; what follows from the sources and the model is filled in."""
-    from ..config.describe import commented_yaml
-    from ..pipeline.plan import plan_run
-    from ..sources.address import redact_text
-
-    plan = plan_run(settings)
-    model = settings.model
-    resolved = replace(
-        settings,
-        sources=tuple(replace(stream.settings, name=stream.name) for stream in plan.streams),
-        model=replace(
-            model,
-            name=plan.spec.name,
-            short_side=model.short_side or plan.spec.short_side,
-            max_long_side=model.max_long_side or plan.spec.max_long_side,
-        ),
-    )
-    print(printable(redact_text(commented_yaml(resolved)), sys.stdout).lstrip("\n"), end="")
-    for stream in plan.streams:
-        print(printable(f"# {stream.name}: {stream.describe()}; {stream.vocabulary!r}", sys.stdout))
 
 
 def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from .progress import aligned, clock
-from .text import printable
+from .text import aligned, clock, printable
 
 if TYPE_CHECKING:
     from ..metrics import StreamTotals
