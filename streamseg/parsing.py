@@ -69,8 +69,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            nearest = get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            meant = _meant(str(key), known, hints)
+            hint = f"did you mean {meant!r}? " if meant else ""
             raise ConfigError(f"unknown setting {where}{key}: {hint}known are {', '.join(known)}")
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
@@ -121,7 +121,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, str) and hasattr(hint, "from_text"):
             return hint.from_text(value)
         if not isinstance(value, Mapping):
-            raise _wrong(where, value, "a section with its own keys")
+            raise _wrong(where, value, f"a section with its own keys, such as {where}.{fields(hint)[0].name}")
         return from_mapping(hint, value, f"{where}.")  # type: ignore[arg-type]
     return _convert_plain(hint, value, where)
 
@@ -179,6 +179,18 @@ def _plain(value: Any) -> Any:
 
 def _wrong(where: str, value: Any, expected: str) -> ConfigError:
     return ConfigError(f"setting {where} is {_shown(value)}, expected {expected}")
+
+
+def _meant(key: str, known: Sequence[str], hints: Mapping[str, Any]) -> str | None:
+    """The setting that looks like `key`: one of `known`, or one in a section of theirs."""
+    deeper = {
+        field.name: f"{name}.{field.name}"
+        for name in known
+        if is_dataclass(hints[name])
+        for field in fields(hints[name])
+    }
+    nearest = get_close_matches(key, known, n=1) or get_close_matches(key, deeper, n=1)
+    return deeper.get(nearest[0], nearest[0]) if nearest else None
 
 
 def _nearest(value: Any, known: Collection[Any]) -> str:

@@ -160,7 +160,7 @@ class RunSettings:
         document = next((kind for kind in kinds if kind in ("vps", "mots", "ytvis")), None)
         records = next((sink for sink in self.sinks if isinstance(sink, JsonlSettings)), None)
         enough = records is not None and (records.masks or "png" in kinds)
-        expected = "the jsonl sink with masks, or jsonl and png, beside it"
+        expected = f"the jsonl sink with masks, or jsonl and png, beside it: --save jsonl,{document}"
         require(document is None or enough, "sinks", document, expected)
 
 
