@@ -1,5 +1,6 @@
 """What a user installs: the wheel is complete, holds the package alone, and works from an empty folder."""
 
+import json
 import os
 import subprocess
 import sys
@@ -95,3 +96,19 @@ def test_the_command_works_from_an_empty_folder(installation: Installation) -> N
     listing = installation.run("streamseg", "models")
     assert [name for name in MODEL_SPECS if name not in listing] == []
     assert list(installation.empty.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_demo_runs_offline_from_the_installed_wheel(installation: Installation) -> None:
+    printed = installation.run("streamseg", "demo", "--output", "shown")
+    results = installation.empty / "shown" / "demo"
+    records = [json.loads(line) for line in (results / "records.jsonl").read_text().splitlines()]
+    assert [record["frame"] for record in records] == list(range(200))
+    assert {"cat", "hammer", "grass", "sky"} <= {s["label"] for record in records for s in record["segments"]}
+    assert len(list((results / "epoch-0" / "panoptic").glob("*.png"))) == 200
+    assert (results / "epoch-0" / "overlay.mp4").stat().st_size > 100_000
+    assert (results / "tracks.jsonl").stat().st_size > 0
+    assert "shown/demo/records.jsonl" in printed
+    # Who is in the middle of the clip keeps its identity to the end of it.
+    [cat] = {s["id"] for record in records[60:160] for s in record["segments"] if s["label"] == "cat"}
+    assert any(s["id"] == cat for s in records[-1]["segments"])
