@@ -69,6 +69,7 @@ class LocalRun:
         self.folder = folder
         self.stream_errors: dict[str, Exception] = {}
         self._resumption = resumption or Resumption({})
+        self._torch_threads = torch.get_num_threads()
         self._counters = {stream.name: StreamCounters() for stream in plan.streams}
         self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue)
         self._failure: Exception | None = None
@@ -213,9 +214,8 @@ class LocalRun:
         )
 
     def _prepare_torch(self) -> None:
-        """In the thread that computes: torch keeps its number of threads for each thread of the program."""
-        if self.plan.settings.torch_threads is not None:
-            torch.set_num_threads(self.plan.settings.torch_threads)
+        """In the thread that computes: torch keeps a number for each thread, and new threads get the last one."""
+        torch.set_num_threads(self.plan.settings.torch_threads or self._torch_threads)
 
     # Running.
 
