@@ -22,6 +22,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="DIR")] = Path(
         "demo-out"
     ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -29,4 +30,4 @@ def demo(
     with as_file(files("streamseg").joinpath("data", CLIP)) as clip:
         settings = read_settings(find_config("demo"))
         settings = replace(settings, sources=(SourceSettings(str(clip), name="demo"),), output=str(output))
-        execute(settings, resume=False, overwrite=overwrite, quiet=quiet)
+        execute(settings, resume=resume, overwrite=overwrite, quiet=quiet)
