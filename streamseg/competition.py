@@ -115,13 +115,11 @@ class _Grid:
 
     def bounds(self, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
         """(N, h, w) -> twice (R, C, N), what no pixel of a mask in a tile is above, and below."""
-        rows, columns = self.rows.inputs, self.columns.inputs
-        high = torch.stack([mask_logits[:, row].amax(1) for row in rows])
-        low = torch.stack([mask_logits[:, row].amin(1) for row in rows])
-        return (
-            torch.stack([high[..., column].amax(-1) for column in columns], 1) + SLACK,
-            torch.stack([low[..., column].amin(-1) for column in columns], 1) - SLACK,
-        )
+        starts, width = self.rows.inputs[:, 0].tolist(), self.rows.inputs.shape[1]
+        bands = [mask_logits[:, start : start + width] for start in starts]
+        high = torch.stack([band.amax(1) for band in bands])[..., self.columns.inputs].amax(-1)
+        low = torch.stack([band.amin(1) for band in bands])[..., self.columns.inputs].amin(-1)
+        return high.transpose(1, 2) + SLACK, low.transpose(1, 2) - SLACK
 
     def upsample(self, mask_logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """Masks (P,), each in the tile at a row and column (P,) -> (P, tile height, tile width)."""
@@ -146,7 +144,8 @@ def _settle(grid: _Grid, scores: Tensor, mask_logits: Tensor, winner: Tensor, su
         tile, mask, sizes = _by_rank(matters[row, column])
         values = grid.upsample(mask_logits, mask, row[tile], column[tile]).sigmoid_()
         covers = values >= 0.5
-        own_area.index_add_(0, mask, covers.flatten(1).sum(1) * crosses[row[tile], column[tile], mask])
+        area = covers.view(torch.uint8).flatten(1).sum(1, dtype=torch.int32)  # twice as fast as of booleans
+        own_area.index_add_(0, mask, (area * crosses[row[tile], column[tile], mask]).long())
         values *= scores[mask, None, None]
         winners[row, column], sures[row, column] = _best(values, mask.int(), covers, sizes)
     return own_area
@@ -186,18 +185,19 @@ def _best(values: Tensor, mask: Tensor, covers: Tensor, sizes: list[int]) -> tup
     for size in sizes[1:]:
         members = slice(start, start + size)
         better = values[members] > highest[:size]
-        highest[:size] = torch.maximum(values[members], highest[:size])
-        winner[:size] = torch.where(better, mask[members, None, None], winner[:size])
-        sure[:size] = torch.where(better, covers[members], sure[:size])
+        torch.maximum(values[members], highest[:size], out=highest[:size])
+        torch.where(better, mask[members, None, None], winner[:size], out=winner[:size])
+        torch.where(better, covers[members], sure[:size], out=sure[:size])
         start += size
     return winner, sure
 
 
 @lru_cache(maxsize=32)
 def _tiles(length: int, padded: int, resized: int, output: int, size: int) -> tuple[_Tiles, ...]:
-    """One axis in tiles of `size`, and a smaller one for what is left over."""
+    """One axis in tiles of `size`, or of a little less where that leaves nothing over; else the last one is smaller."""
     with torch.inference_mode(False), torch.no_grad():
         weights = _interpolation(length, padded, resized, output)
+        size = next((fitting for fitting in range(size, size // 2, -1) if output % fitting == 0), size)
         whole = output - output % size
         parts = [(0, whole, size), (whole, output, output - whole)]
         return tuple(_tiles_of(weights, start, stop, each) for start, stop, each in parts if start < stop)

@@ -1,7 +1,7 @@
-"""A run in this process: decode, segment and emit overlap in threads, joined by bounded queues.
+"""A run in this process: decode, segment, follow and emit overlap in threads, joined by bounded queues.
 
-    read <stream>  ->  intake  ->  segment  ->  emit <stream>  ->  results, in the caller's thread
-    one per stream                 one for all   one per stream
+    read <stream>  ->  intake  ->  segment  ->  follow <stream>  ->  emit <stream>  ->  results, in the caller's thread
+    one per stream                 one for all   one per stream      one per stream
 
 This is the reference behaviour. An error in any stage ends the run with that error; a stream that cannot go on ends
 alone, and the run reports it at the end. Nothing waits on a queue that nobody empties: stopping wakes everybody.
