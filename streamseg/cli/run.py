@@ -12,13 +12,14 @@ import typer
 from ..config.packaged import PACKAGED_CONFIGS, find_config
 from ..config.run import RunSettings, read_settings
 from ..errors import ConfigError
+from ..parsing import flatten
 from .app import app
 from .interrupts import Interrupts
 from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, whole_number
 
 DEFAULT_OUTPUT = "streamseg-out"
 
-_OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)*=")
+_OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)*=", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
@@ -190,9 +191,13 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def choose_settings(
     config: str | None, given: dict[str, Any], save: str | None, overrides: Sequence[str]
 ) -> RunSettings:
-    """Config file, then options, then KEY=VALUE. Sinks named by `save` keep what the config says of them."""
+    """Options and KEY=VALUE over the config file. Sinks named by `save` keep what the config says of them."""
     from ..sinks.build import parse_save
 
+    optional = flatten(given)
+    twice = next((text for text in overrides if text.partition("=")[0] in optional), None)
+    if twice is not None:
+        raise ConfigError(f"{twice!r} says again what an option or argument says already: leave one of them out")
     settings = read_settings(None if config is None else find_config(config), overrides, given)
     if save is not None:
         settings = replace(settings, sinks=parse_save(save, settings.sinks))

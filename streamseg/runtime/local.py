@@ -297,6 +297,7 @@ class LocalRun:
             entry["totals"] = totals.to_dict()
             if losses := self.losses().get(name):
                 entry["lost_by_sinks"] = losses
+            entry.pop("error", None)  # of the part before
             if name in self.stream_errors:
                 entry["error"] = " ".join(str(self.stream_errors[name]).split())
         with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already

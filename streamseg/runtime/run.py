@@ -108,7 +108,10 @@ def prepare_run(
     if resume and RunFolder.is_run(output):
         folder = RunFolder.open(output)
         check_same_run(folder.manifest["identity"], identity)
-        return LocalRun(plan, model, folder, resume_from(folder))
+        resumption = resume_from(folder)
+        folder.manifest["state"] = "running"
+        folder.save()
+        return LocalRun(plan, model, folder, resumption)
     return LocalRun(plan, model, RunFolder.create(output, run_manifest(plan, identity), overwrite=overwrite))
 
 
