@@ -7,18 +7,27 @@ NeurIPS 2023, arXiv 2308.02487): one frozen convolutional CLIP is backbone and o
     source -> decode -> [drop policy] -> batch -> segment -> associate -> fuse -> render / emit
              per stream                 many streams       per stream, in order        per stream
 
-What stands today is the middle, for single pictures:
+    source, decode      files, cameras, pictures, worlds: frames in order     sources/
+    drop policy, batch  recordings wait, cameras keep the newest              runtime/
+    segment             one pass over the image, one matrix product per
+                        vocabulary; gives queries                             segmenter.py, fcclip/, queries.py
+    associate, fuse     queries to tracks, and to one panoptic map            tracking/, panoptic.py, pipeline/
+    render, emit        records, masks, overlay video, benchmark formats      sinks/
 
-    batch    pictures of any sizes, resized and padded            preprocess.py
-    segment  one pass over the image, one matrix product per
-             vocabulary; gives queries                            segmenter.py, fcclip/, queries.py
-    fuse     queries to one panoptic map                          panoptic.py
-    render   the record, the map and an overlay as files          sinks/
+All of it:
 
     >>> import streamseg
+    >>> for result in streamseg.run("street.mp4", classes=["car", "person", "road:stuff"]):
+    ...     print(result.index, [(segment.id, segment.label) for segment in result.segments])
+
+Or the parts, for frames of one's own:
+
     >>> segmenter = streamseg.Segmenter.load("fcclip-convnext-large")
     >>> vocabulary = streamseg.Vocabulary.parse("car,automobile; person; sky:stuff")
-    >>> queries = segmenter.segment([picture], vocabulary)
+    >>> tracker = streamseg.Tracker(segmenter)
+    >>> for frame in frames:
+    ...     (queries,) = segmenter.segment([frame], vocabulary)
+    ...     result = tracker.update(queries, frame)
 
 Importing `streamseg` is quick: the names below are loaded when they are first used, and torch with them.
 """
@@ -44,8 +53,11 @@ if TYPE_CHECKING:
     from .frames import Segment as Segment
     from .panoptic import PanopticMap as PanopticMap
     from .panoptic import panoptic_from_queries as panoptic_from_queries
+    from .pipeline.tracker import Tracker as Tracker
     from .queries import Queries as Queries
+    from .runtime.run import run as run
     from .segmenter import Segmenter as Segmenter
+    from .tracks import TrackRow as TrackRow
     from .vocabulary import Category as Category
     from .vocabulary import Vocabulary as Vocabulary
 
@@ -67,12 +79,15 @@ _HOME_OF = {
     "SinkError": "errors",
     "SourceError": "errors",
     "StreamsegError": "errors",
+    "TrackRow": "tracks",
+    "Tracker": "pipeline.tracker",
     "TrainingError": "errors",
     "Vocabulary": "vocabulary",
     "VocabularyError": "errors",
     "WeightsError": "errors",
     "optimize": "acceleration",
     "panoptic_from_queries": "panoptic",
+    "run": "runtime.run",
 }
 
 __all__ = ["__version__", *_HOME_OF]

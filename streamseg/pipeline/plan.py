@@ -84,8 +84,12 @@ class RunPlan:
         return open_source(stream.settings, decode=self.settings.decode, live=self.settings.live)
 
 
-def plan_run(settings: RunSettings) -> RunPlan:
+def plan_run(settings: RunSettings, vocabulary: Vocabulary | None = None) -> RunPlan:
     """Resolve a run, and look at every recording, so that what cannot work fails before anything is loaded.
+
+    Args:
+        settings: of the run.
+        vocabulary: taken as it is, instead of the run's, for streams without words of their own.
 
     Raises:
         ConfigError: no source, an unknown model or vocabulary, a setting that does not fit.
@@ -100,7 +104,8 @@ def plan_run(settings: RunSettings) -> RunPlan:
     check_selection(settings.selection)
     streams = []
     for source in sources:
-        words = _words(settings, source, spec)
+        own = source.classes is not None or source.vocabulary is not None
+        words = _words(settings, source, spec) if own or vocabulary is None else vocabulary
         opened = open_source(source, decode=settings.decode, live=settings.live)
         streams.append(StreamPlan(opened.stream_id, source, words, opened.info()))
     return RunPlan(settings, spec, tuple(streams))

@@ -1,7 +1,8 @@
 """`streamseg.run(...)`: from a few words to results, and what the command line builds on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike, fspath
+from dataclasses import replace
+from os import PathLike, fsdecode, fspath
 from typing import Any
 
 from ..config.packaged import find_config
@@ -13,6 +14,8 @@ from ..pipeline.identity import plan_identity, run_identity, run_manifest
 from ..pipeline.plan import RunPlan, plan_run
 from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
+from ..sinks.build import parse_save
+from ..vocabulary import Vocabulary
 from .local import LocalRun
 from .resume import check_same_run, resume_from
 
@@ -25,7 +28,7 @@ def run(
     source: SourceLike | Sequence[SourceLike] | None = None,
     *,
     classes: str | Sequence[str] | None = None,
-    vocabulary: str | None = None,
+    vocabulary: str | Vocabulary | None = None,
     background: str | None = None,
     model: str | None = None,
     weights: str | PathLike[str] | None = None,
@@ -48,10 +51,10 @@ def run(
     Args:
         source: a path, URL, glob, camera index, `world:...`, or several; None for those of `config`.
         classes: what to look for: one text, or one for each category.
-        vocabulary: a built-in vocabulary or a file, instead of classes.
+        vocabulary: instead of classes: a built-in one, a file, or a `Vocabulary`, which is taken as it is.
         background: "auto" or "none", see `VocabularySettings`.
         model, weights: see `ModelSettings`.
-        output: folder for files; None writes none.
+        output: folder for files; None: that of `config`; without any, no files are written.
         save: kinds of sinks, such as "jsonl,png,video"; None: those of `config`, or jsonl where there is an output.
         config: a YAML file to start from.
         settings: anything else, nested as in a config file; counts over it.
@@ -64,19 +67,23 @@ def run(
         SourceError: a recording cannot be opened.
         WeightsError: the model cannot be filled.
     """
+    words, name = (vocabulary, None) if isinstance(vocabulary, Vocabulary) else (None, vocabulary)
     given = {
         "sources": _sources(source),
-        "vocabulary": _given(classes=_joined(classes), vocabulary=vocabulary, background=background),
+        "vocabulary": _words(_joined(classes), name, background),
         "model": _given(name=model, weights=None if weights is None else fspath(weights)),
-        "sinks": None if save is None else _kinds(save),
         "output": None if output is None else fspath(output),
     }
-    named = {key: value for key, value in given.items() if value}
+    if words is not None and (classes is not None or background is not None):
+        raise ConfigError("a Vocabulary is taken as it is: leave classes and background out, or see with_background")
+    named = {key: value for key, value in given.items() if value not in (None, [], {})}
     chosen = read_settings(None if config is None else find_config(fspath(config)), given=merged(named, settings or {}))
-    if save is not None and chosen.file_sinks and chosen.output is None:
-        raise ConfigError(f"save is {save!r}, and there is no folder for it: give output as well")
-    job = prepare_run(plan_run(chosen), segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False)
-    return job.results()
+    if save is not None:
+        chosen = replace(chosen, sinks=parse_save(save if isinstance(save, str) else ",".join(save), chosen.sinks))
+        if chosen.file_sinks and chosen.output is None:
+            raise ConfigError(f"save is {save!r}, and there is no folder for it: give output as well")
+    plan = plan_run(chosen, words)
+    return prepare_run(plan, segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False).results()
 
 
 def prepare_run(
@@ -137,16 +144,28 @@ def check_run(plan: RunPlan, *, resume: bool = False, overwrite: bool = False) -
 def _sources(source: SourceLike | Sequence[SourceLike] | None) -> list[str]:
     if source is None:
         return []
-    several = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
-    return [str(one) if isinstance(one, int) else fspath(one) for one in several]
+    several = source if isinstance(source, Sequence) and not isinstance(source, str | bytes) else [source]
+    for one in several:
+        if not isinstance(one, str | int | PathLike) or isinstance(one, bool):
+            raise ConfigError(f"source {one!r} is of type {type(one).__name__}, expected a path, URL or camera number")
+    return [str(one) if isinstance(one, int) else fsdecode(one) for one in several]
 
 
 def _joined(classes: str | Sequence[str] | None) -> str | None:
-    return classes if classes is None or isinstance(classes, str) else "; ".join(classes)
+    if classes is None or isinstance(classes, str):
+        return classes
+    for word in classes:
+        if not isinstance(word, str):
+            raise ConfigError(f"class {word!r} is of type {type(word).__name__}, expected text such as 'road:stuff'")
+    return "; ".join(classes)
 
 
-def _kinds(save: str | Sequence[str]) -> list[str]:
-    return [kind.strip() for kind in (save.split(",") if isinstance(save, str) else save) if kind.strip()]
+def _words(classes: str | None, vocabulary: str | None, background: str | None) -> dict[str, str | None]:
+    """Either of classes and vocabulary takes the place of both in a config."""
+    chosen: dict[str, str | None] = _given(background=background)
+    return (
+        chosen if classes is None and vocabulary is None else {**chosen, "classes": classes, "vocabulary": vocabulary}
+    )
 
 
 def _given(**values: Any) -> dict[str, Any]:
