@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ..errors import StreamsegError
 from ..frames import FrameResult
 from ..pipeline.tracker import Tracker
@@ -19,6 +17,7 @@ from ..vocabulary import Vocabulary
 from .channel import Channel
 from .emitter import Closing, Emitter, Outgoing
 from .intake import Arrived
+from .torch_threads import use_threads
 
 __all__ = ["Follower", "Lane", "Segmented", "reason_of"]
 
@@ -113,7 +112,7 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        use_one_thread()
+        use_threads(1)  # its operations are small, and helpers would take cores away from the model
         self._ready.set()
         try:
             for item in self._channel:
@@ -171,12 +170,6 @@ class Follower:
 
     def _state(self) -> Mapping[str, Any]:
         return {} if self.lane.live else self.lane.tracker.state_dict()
-
-
-def use_one_thread() -> None:
-    """For torch in this thread: its operations are small, and helpers would take cores away from the model."""
-    torch.get_num_threads()  # the first use in a thread sets its number to what any thread has set last
-    torch.set_num_threads(1)
 
 
 def reason_of(error: Exception) -> str:

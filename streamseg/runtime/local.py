@@ -1,7 +1,7 @@
 """A run in this process: decode, segment, follow and emit overlap in threads, joined by bounded queues.
 
     read <stream>  ->  intake  ->  segment  ->  follow <stream>  ->  emit <stream>  ->  results, in the caller's thread
-    one per stream                 one for all   one per stream      one per stream
+    one per stream                 for all       one per stream      one per stream
 
 This is the reference behaviour. An error in any stage ends the run with that error; a stream that cannot go on ends
 alone, and the run reports it at the end. Nothing waits on a queue that nobody empties: stopping wakes everybody.
@@ -36,6 +36,7 @@ from .emitter import Emitter
 from .intake import BufferPolicy, Intake
 from .reader import StreamReader
 from .resume import Resumption
+from .torch_threads import share_threads, use_threads
 from .worker import Lane, Worker
 
 __all__ = ["LocalRun"]
@@ -186,15 +187,17 @@ class LocalRun:
     def _new_worker(self, active: list[StreamPlan]) -> Worker:
         settings = self.plan.settings
         on_cpu = self.segmenter.device.type == "cpu"
+        passes, threads = self._share_threads()
         return Worker(
             self.segmenter,
             {stream.name: self._lane(stream) for stream in active},
             self._intake,
+            passes=passes,
             max_batch=settings.batch.max_batch or (1 if on_cpu else MAX_GPU_BATCH),
             max_wait_seconds=settings.batch.max_wait_seconds,
             commit_seconds=settings.commit_seconds,
             max_failures=settings.max_failures,
-            prepare=self._prepare_torch,
+            prepare=lambda: use_threads(threads),
             fail=self._fail,
             stream_failed=self._stream_failed,
         )
@@ -213,9 +216,14 @@ class LocalRun:
             live=stream.live,
         )
 
-    def _prepare_torch(self) -> None:
-        """In the thread that computes: torch keeps a number for each thread, and new threads get the last one."""
-        torch.set_num_threads(self.plan.settings.torch_threads or self._torch_threads)
+    def _share_threads(self) -> tuple[int, int]:
+        """Forward passes side by side, and torch's threads for each."""
+        spec, settings = self.plan.spec, self.plan.settings
+        threads, model = settings.torch_threads or self._torch_threads, settings.model
+        if self.segmenter.device.type != "cpu" or model.compile:
+            return 1, threads
+        short, long = model.short_side or spec.short_side, model.max_long_side or spec.max_long_side
+        return share_threads(threads, short * long)
 
     # Running.
 
@@ -242,6 +250,7 @@ class LocalRun:
         for emitter in self._emitters.values():
             emitter.start()
         self._worker.start()
+        use_threads(self._torch_threads)  # for threads to come
         for reader in self._readers.values():
             reader.start()
         self._watchdog.start()

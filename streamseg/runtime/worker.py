@@ -1,4 +1,4 @@
-"""The thread that computes: batches over all streams, whose queries then go to each stream's follower."""
+"""The threads that compute: batches over all streams, whose queries then go to each stream's follower."""
 
 import logging
 import threading
@@ -10,6 +10,7 @@ from ..queries import Queries
 from ..vocabulary import Vocabulary
 from .follower import Follower, Lane, Segmented, reason_of
 from .intake import Ended, Intake
+from .turns import Turns
 
 __all__ = ["Lane", "SegmentsFrames", "Worker"]
 
@@ -29,8 +30,10 @@ class Worker:
         segmenter: shared by all streams.
         lanes: by stream.
         intake: where frames come from.
+        passes: batches that are computed side by side, each in a thread of its own.
         max_batch, max_wait_seconds: see `BatchSettings`.
         commit_seconds, max_failures: see `RunSettings`.
+        prepare: called in each of these threads before its first batch.
         fail: ends the run with an error.
         stream_failed: told of a stream that ended with an error, while the others go on.
     """
@@ -41,6 +44,7 @@ class Worker:
         lanes: Mapping[str, Lane],
         intake: Intake,
         *,
+        passes: int,
         max_batch: int,
         max_wait_seconds: float,
         commit_seconds: float,
@@ -64,39 +68,61 @@ class Worker:
             for name, lane in lanes.items()
         }
         self._open = set(lanes)
-        self._thread = threading.Thread(target=self._run, name="segment")
+        self._taking = threading.Lock()
+        self._turns = Turns()
+        self._prepared = threading.Semaphore(0)
+        self._at_work = passes
+        self._threads = [threading.Thread(target=self._run, name=f"segment {number}") for number in range(passes)]
 
     def start(self) -> None:
+        """Returns when all threads have made their settings, which torch gives to every thread that begins after."""
         for follower in self._followers.values():
             follower.start()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
+            self._prepared.acquire()
 
     def join(self) -> None:
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         for follower in self._followers.values():
             follower.join()
 
     def _run(self) -> None:
         try:
-            self._prepare()
+            try:
+                self._prepare()
+            finally:
+                self._prepared.release()
             self._work()
         except Exception as error:
             self._fail(error)
         finally:
-            for name in sorted(self._open):
-                self._followers[name].end(ended=False)
+            self._leave()
 
     def _work(self) -> None:
         while True:
-            batch, ended = self.intake.take(self.max_batch, self.max_wait_seconds)
-            if not batch and not ended:
-                return
+            with self._taking:
+                batch, ended = self.intake.take(self.max_batch, self.max_wait_seconds)
+                if not batch and not ended:
+                    return
+                number = self._turns.begin()
             words = [self.lanes[item.frame.stream_id].vocabulary for item in batch]
             outcomes = self._segment([item.frame for item in batch], words)
-            for arrived, outcome, vocabulary in zip(batch, outcomes, words, strict=True):
-                self._followers[arrived.frame.stream_id].put(Segmented(arrived, outcome, vocabulary))
-            for end in ended:
-                self._end(end)
+            with self._turns.hand_on(number):
+                for arrived, outcome, vocabulary in zip(batch, outcomes, words, strict=True):
+                    self._followers[arrived.frame.stream_id].put(Segmented(arrived, outcome, vocabulary))
+                for end in ended:
+                    self._end(end)
+
+    def _leave(self) -> None:
+        """The last thread to end tells the followers of streams that have not ended."""
+        with self._taking:
+            self._at_work -= 1
+            last = self._at_work == 0
+        if last:
+            for name in sorted(self._open):
+                self._followers[name].end(ended=False)
 
     def _segment(self, frames: list[Frame], words: list[Vocabulary]) -> list[Queries | Exception]:
         """Queries for each frame. Where a batch fails, its frames are tried one by one: one bad frame is alone."""

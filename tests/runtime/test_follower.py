@@ -52,6 +52,15 @@ def test_the_model_goes_on_while_a_frame_is_followed(segmenter: Watched, monkeyp
     assert waited == [True]
 
 
+def test_passes_side_by_side_write_the_same_bytes(tmp_path: Path) -> None:
+    written = []
+    for threads in (1, 4):
+        folder = tmp_path / str(threads)
+        assert len(list(prepared(output=folder, torch_threads=threads, sinks=["jsonl", "tracks"]).results())) == FRAMES
+        written.append([(folder / "world" / name).read_bytes() for name in ("records.jsonl", "tracks.jsonl")])
+    assert written[0] == written[1]
+
+
 def in_a_fresh_thread() -> int:
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
@@ -60,11 +69,18 @@ def in_a_fresh_thread() -> int:
     return found[0]
 
 
-@pytest.mark.parametrize(("setting", "expected"), [(None, 3), (2, 2)])
-def test_torch_keeps_its_threads_for_the_model(
-    setting: int | None, expected: int, segmenter: Watched, monkeypatch: pytest.MonkeyPatch
+LARGE: dict[str, Any] = {"model": {"name": "demo", "short_side": 800, "max_long_side": 1333}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, 1), (LARGE, 3), ({"torch_threads": 2}, 1), ({"torch_threads": 2, **LARGE}, 2)],
+    ids=["small", "large", "two for small", "two for large"],
+)
+def test_torch_threads_are_the_models(
+    settings: dict[str, Any], expected: int, segmenter: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Followers take one; neither the model nor threads that begin later get theirs."""
+    """Large frames get them all, small ones are computed side by side; followers take one. Nobody else notices."""
     step, followers = Tracker.step, set()
 
     def noted(self: Tracker, queries: Queries, frame: Frame) -> Step:
@@ -75,8 +91,9 @@ def test_torch_keeps_its_threads_for_the_model(
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        list(prepared(segmenter=segmenter, torch_threads=setting, selection={"max_frames": 6}).results())
-        assert (segmenter.threads, followers, in_a_fresh_thread()) == ({expected}, {1}, expected)
+        given = {"torch_threads": None, "selection": {"max_frames": 6}, **settings}
+        list(prepared(segmenter=segmenter, **given).results())
+        assert (segmenter.threads, followers, in_a_fresh_thread()) == ({expected}, {1}, 3)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
