@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import ConfigError, SinkError
-from ..sinks.files import atomic_write
+from ..sinks.files import atomic_write, is_temporary
 
 __all__ = ["MANIFEST", "RECORDS", "RUN_SCHEMA", "TRACKS", "RunFolder"]
 
@@ -113,6 +113,13 @@ class RunFolder:
         """Replace `run.json` by what `manifest` holds now."""
         text = json.dumps(self.manifest, indent=1, ensure_ascii=False, allow_nan=False)
         atomic_write(self.path / MANIFEST, text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def clear_torn(self) -> None:
+        """Remove files that a killed run was in the middle of writing."""
+        for folder in (self.path, *(self.path / name for name in self.streams if self._is_own(name))):
+            entries = folder.iterdir() if folder == self.path else folder.rglob("*")
+            for path in [entry for entry in entries if is_temporary(entry)]:
+                path.unlink(missing_ok=True)
 
     def clear_stream(self, name: str) -> None:
         """Remove what a stream has written; its folder stays."""

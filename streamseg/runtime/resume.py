@@ -43,6 +43,7 @@ def resume_from(folder: RunFolder) -> Resumption:
 
     A stream that was killed before its first commit begins anew, so what it has written is removed.
     """
+    folder.clear_torn()
     commits: dict[str, Commit] = {}
     emitted: dict[str, tuple[int, int]] = {}
     for name in folder.streams:

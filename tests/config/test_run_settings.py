@@ -96,7 +96,5 @@ def test_a_config_is_found_by_path_or_by_name(tmp_path: Path, monkeypatch: pytes
     assert find_config("live").name == "live.yaml"
     (tmp_path / "live").write_text("")
     assert find_config("live") == Path("live")
-    with pytest.raises(
-        ConfigError, match=r"no config file 'lvie\.yaml', expected .*demo, files, live"
-    ):
+    with pytest.raises(ConfigError, match=r"no config file 'lvie\.yaml', expected .*demo, files, live"):
         find_config("lvie.yaml")

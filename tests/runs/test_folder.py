@@ -6,6 +6,7 @@ import pytest
 from streamseg.errors import ConfigError
 from streamseg.runs.folder import MANIFEST, RunFolder
 from streamseg.runs.records import last_record, whole_lines
+from streamseg.sinks.files import temporary_path
 
 
 def manifest(*streams: str) -> dict[str, object]:
@@ -60,6 +61,18 @@ def test_a_folder_of_the_users_own_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "cam0").mkdir()
     with pytest.raises(ConfigError, match=r"cam0' is in the way"):
         RunFolder.create(tmp_path, manifest("cam0"), overwrite=True)
+
+
+def test_files_that_a_kill_left_half_written_are_removed(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, manifest("cam0"))
+    torn = [temporary_path(tmp_path / "run.json"), temporary_path(tmp_path / "cam0" / "epoch-0" / "masks" / "1.png")]
+    for path in torn:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    (tmp_path / "cam0" / "records.jsonl").write_text("{}")
+    run.clear_torn()
+    assert not any(path.exists() for path in torn)
+    assert (tmp_path / "cam0" / "records.jsonl").exists()
 
 
 @pytest.mark.parametrize(
