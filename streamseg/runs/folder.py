@@ -115,11 +115,11 @@ class RunFolder:
         atomic_write(self.path / MANIFEST, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def clear_torn(self) -> None:
-        """Remove files that a killed run was in the middle of writing."""
+        """Remove files and folders that a killed run was in the middle of writing."""
         for folder in (self.path, *(self.path / name for name in self.streams if self._is_own(name))):
             entries = folder.iterdir() if folder == self.path else folder.rglob("*")
             for path in [entry for entry in entries if is_temporary(entry)]:
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def clear_stream(self, name: str) -> None:
         """Remove what a stream has written; its folder stays."""
