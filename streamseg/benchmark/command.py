@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: `python -m pipelines.benchmark model|text|throughput`.
+"""The command line of the benchmarks: `python -m pipelines.benchmark model|text|throughput|pipeline`.
 
 Every variant runs in a process of its own, so that peak memory is its own and no compiled graph or cast weight of one
 is there when the next is timed.
@@ -18,18 +18,23 @@ from ..errors import ConfigError, StreamsegError
 from ..fcclip.spec import get_spec
 from .machine import describe_machine
 from .model import VARIANTS, benchmark_model
+from .pipeline import benchmark_pipeline, pipeline_settings
+from .pipeline_clip import world_clip
 from .text import benchmark_text
 from .throughput import benchmark_throughput
 
-__all__ = ["main", "model_table", "text_table", "throughput_table"]
+__all__ = ["main", "model_table", "pipeline_table", "text_table", "throughput_table"]
 
 STAGES = ("backbone", "pixel decoder", "mask decoder", "panoptic merge", "rest")
 DEFAULT_MODELS = ("fcclip-r50", "fcclip-convnext-large")
+PIPELINE_MODELS = ("demo",)
+SAVES = ("jsonl", "jsonl,png", "jsonl,video")
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 if everything was measured, 1 if a part failed, 2 for a mistake in the call."""
     options = _parser().parse_args(arguments)
+    options.model = options.model or list(PIPELINE_MODELS if options.what == "pipeline" else DEFAULT_MODELS)
     try:
         torch.set_num_threads(options.threads)
         if options.only:
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run_all(options: argparse.Namespace) -> int:
     for model in options.model:
         get_spec(model)
+    if options.what == "pipeline":
+        options.source = options.source or world_clip(options.frames)
     parts = [(model, variant) for model in options.model for variant in _variants(options)]
     results: list[dict[str, Any]] = []
     failed = 0
@@ -52,8 +59,10 @@ def _run_all(options: argparse.Namespace) -> int:
         command = [sys.executable, "-m", "streamseg.benchmark", options.what, "--model", model, "--only", variant]
         command += ["--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds)]
         command += ["--size", *options.size, "--batch", *map(str, options.batch), "--device", options.device]
-        if options.weights:
-            command += ["--weights", str(options.weights)]
+        command += ["--frames", str(options.frames), "--soak", str(options.soak)]
+        for name in ("weights", "source"):
+            if getattr(options, name):
+                command += [f"--{name}", str(getattr(options, name))]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             failed += 1
@@ -70,6 +79,8 @@ def _run_all(options: argparse.Namespace) -> int:
 
 
 def _variants(options: argparse.Namespace) -> list[str]:
+    if options.what == "pipeline":
+        return list(options.save)
     if options.what != "model":
         return [options.what] if options.what == "text" else ["fp32", "bf16", "bf16 compiled"]
     known = [variant.name for variant in VARIANTS]
@@ -93,6 +104,9 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             weights=options.weights,
         )
         return [row.to_dict() for row in rows]
+    if options.what == "pipeline":
+        settings = pipeline_settings(model, options.source, options.only, options.frames, weights=options.weights)
+        return [benchmark_pipeline(settings, runs=options.runs, soak=options.soak).to_dict()]
     if options.what == "text":
         return [benchmark_text(get_spec(model), seconds=options.seconds)]
     [variant] = [variant for variant in VARIANTS if variant.name == options.only]
@@ -191,11 +205,45 @@ def throughput_table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join([_row(columns), _row(["---"] * len(columns)), *map(_row, rows)])
 
 
+def pipeline_table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row per model and choice of sinks, and below it what each part takes by itself."""
+    columns = (
+        "model",
+        "saved",
+        "input",
+        "segmenter alone, frames/s",
+        "pipeline, frames/s",
+        "**pipeline / segmenter** (range)",
+        "CPU a frame: segmenter / pipeline, ms",
+        "peak memory, GB",
+        "growth over frames",
+        "by itself, ms a frame",
+    )
+    return "\n".join([_row(columns), _row(["---"] * len(columns)), *(_row(_pipeline_cells(row)) for row in results)])
+
+
+def _pipeline_cells(row: dict[str, Any]) -> list[str]:
+    height, width = row["size_hw"]
+    growth = row["growth"]
+    return [
+        row["model"],
+        row["save"],
+        f"{height}x{width}",
+        f"{row['segmenter_fps']:.1f}",
+        f"{row['pipeline_fps']:.1f}",
+        f"**{row['ratio']:.2f}** ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})",
+        f"{row['segmenter_cpu_ms']:.0f} / {row['pipeline_cpu_ms']:.0f}",
+        f"{row['peak_bytes'] / 1e9:.2f}",
+        f"{growth['bytes_per_1000_frames'] / 1e6:+.2f} MB per 1000 over {growth['frames']}" if growth else "-",
+        ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in row["stages"].items()),
+    ]
+
+
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-TABLES = {"model": model_table, "text": text_table, "throughput": throughput_table}
+TABLES = {"model": model_table, "text": text_table, "throughput": throughput_table, "pipeline": pipeline_table}
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -209,14 +257,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.benchmark",
         description="Measure as ratios in one run: frames in multiples of the bare CLIP trunk, text against the "
-        "full-length encoder. Leave the machine alone meanwhile.",
+        "full-length encoder, the pipeline against the segmenter alone. Leave the machine alone meanwhile.",
     )
-    parser.add_argument("what", choices=("model", "text", "throughput"))
-    parser.add_argument("--model", nargs="+", default=list(DEFAULT_MODELS), help="default: %(default)s")
+    parser.add_argument("what", choices=tuple(TABLES))
+    parser.add_argument(
+        "--model", nargs="+", help=f"default: {', '.join(DEFAULT_MODELS)}; pipeline: {', '.join(PIPELINE_MODELS)}"
+    )
     parser.add_argument("--variant", nargs="+", help=f"default: all of {[variant.name for variant in VARIANTS]}")
     parser.add_argument("--size", nargs="+", default=["480x640"], help="pictures and network input, HEIGHTxWIDTH")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 8, 16], help="throughput: frames per pass")
     parser.add_argument("--device", default="auto", help="throughput: auto (default), cpu, cuda, cuda:N")
+    parser.add_argument("--source", help="pipeline: a recording; default: 720p H.264 of the procedural world")
+    parser.add_argument("--frames", type=int, default=150, help="pipeline: of a run (default: %(default)s)")
+    parser.add_argument(
+        "--save", nargs="+", default=list(SAVES), help="pipeline: sinks of each run (default: %(default)s)"
+    )
+    parser.add_argument("--soak", type=int, default=0, help="pipeline: frames of a long run, for the growth of memory")
     parser.add_argument("--runs", type=int, default=7, help="counted turns (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="text: time per model (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")

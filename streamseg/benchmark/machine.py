@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_machine", "peak_memory_bytes", "reset_peak_memory"]
+__all__ = ["describe_machine", "peak_memory_bytes", "reset_peak_memory", "resident_bytes"]
 
 STATUS = Path("/proc/self/status")
 
@@ -43,6 +43,12 @@ def peak_memory_bytes() -> int:
             return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_bytes() -> int:
+    """Resident memory now; where the system does not tell, the most there was."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE) if STATUS.exists() else None
+    return int(found[1]) * 1024 if found else peak_memory_bytes()
 
 
 def reset_peak_memory() -> None:

@@ -69,7 +69,7 @@ def test_files_that_a_kill_left_half_written_are_removed(tmp_path: Path) -> None
     for path in torn:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
-    folder = temporary_path(tmp_path / "cam0" / "epoch-0" / "masks" / "00000001")
+    folder = temporary_path(tmp_path / "cam0" / "epoch-1" / "masks" / "00000001")
     (folder / "inner").mkdir(parents=True)
     torn.append(folder)
     (tmp_path / "cam0" / "records.jsonl").write_text("{}")

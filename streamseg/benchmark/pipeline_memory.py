@@ -1,0 +1,73 @@
+"""Whether a run's memory grows with the length of its stream."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..config.sources import SourceSettings
+from ..errors import ConfigError
+from ..pipeline.plan import RunPlan, plan_run
+from ..runtime.run import prepare_run
+from ..segmenter import Segmenter
+from .machine import resident_bytes
+from .pipeline_clip import looped
+
+__all__ = ["Growth", "measure_growth", "slope"]
+
+SAMPLE_FRAMES = 20
+SETTLING = 0.25  # share of the samples that do not count: caches and the allocator's pools fill
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Resident memory over a long run.
+
+    Attributes:
+        frames: of the run.
+        first_bytes, last_bytes: where the counted part begins and ends, by the fitted line.
+        bytes_per_1000_frames: slope of that line.
+    """
+
+    frames: int
+    first_bytes: int
+    last_bytes: int
+    bytes_per_1000_frames: float
+
+
+def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> Growth:
+    """Run over a recording again and again, until so many frames are done.
+
+    Args:
+        plan: whose first stream is a file.
+        segmenter: the model.
+        frames: how many.
+    """
+    recording = plan.streams[0].recording
+    if recording is None:
+        raise ConfigError(f"source is {plan.streams[0].shown!r}, expected a file: nothing else can be shown in a loop")
+    if frames < 10 * SAMPLE_FRAMES:
+        raise ConfigError(f"soak is {frames}, expected at least {10 * SAMPLE_FRAMES} frames")
+    each = plan.settings.selection.max_frames or 1
+    with tempfile.TemporaryDirectory() as folder:
+        playlist = looped(recording, -(-frames // each), Path(folder))
+        settings = replace(
+            plan.settings,
+            sources=(SourceSettings(str(playlist)),),
+            selection=replace(plan.settings.selection, max_frames=frames),
+            output=str(Path(folder) / "out"),
+        )
+        results = prepare_run(plan_run(settings), segmenter=segmenter).results()
+        samples = [
+            (number, resident_bytes()) for number, _ in enumerate(results, start=1) if not number % SAMPLE_FRAMES
+        ]
+    return slope(samples)
+
+
+def slope(samples: list[tuple[int, int]]) -> Growth:
+    """(frame, bytes) samples to a line through those that count."""
+    counted = np.array(samples[int(SETTLING * len(samples)) :], np.float64)
+    each, start = np.polyfit(counted[:, 0], counted[:, 1], 1)
+    first, last = (int(start + each * counted[i, 0]) for i in (0, -1))
+    return Growth(int(counted[-1, 0]), first, last, float(1000 * each))
