@@ -15,10 +15,13 @@ class Channel(Generic[T]):
 
     Args:
         limit: items that may wait; None for any number.
+        wake_seconds: whoever iterates wakes that often. A program's main thread has to: a signal that comes just as it
+            begins to wait is handled when it wakes, and not before.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, *, wake_seconds: float | None = None) -> None:
         self._limit = limit
+        self._wake_seconds = wake_seconds
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -64,12 +67,16 @@ class Channel(Generic[T]):
         """Items as they come, until the channel is closed and empty, or cancelled."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._closed or self._cancelled)
+                if not self._changed.wait_for(self._has_news, self._wake_seconds):
+                    continue
                 if not self._items:
                     return
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
+
+    def _has_news(self) -> bool:
+        return bool(self._items) or self._closed or self._cancelled
 
     def _has_room(self) -> bool:
         return self._limit is None or len(self._items) < self._limit

@@ -44,6 +44,7 @@ __all__ = ["LocalRun"]
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+WAKE_SECONDS = 0.5  # how long the caller's thread may be deaf to signals, see `Channel`
 JOIN_SECONDS = 30.0  # what a hanging read may take at the end; its thread is a daemon
 MAX_GPU_BATCH = 8
 
@@ -72,7 +73,7 @@ class LocalRun:
         self._resumption = resumption or Resumption({})
         self._torch_threads = torch.get_num_threads()
         self._counters = {stream.name: StreamCounters() for stream in plan.streams}
-        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue)
+        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue, wake_seconds=WAKE_SECONDS)
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -102,8 +103,8 @@ class LocalRun:
             yield from self._results
         finally:
             self.stop()
-            if self._conductor.ident is not None:
-                self._conductor.join()
+            while self._conductor.is_alive():
+                self._conductor.join(WAKE_SECONDS)
         self._raise_failures()
 
     def stop(self) -> None:
