@@ -139,6 +139,17 @@ def check_run(plan: RunPlan, *, resume: bool = False, overwrite: bool = False) -
         check_same_run({key: value for key, value in before.items() if key != "segmenter"}, plan_identity(plan))
     else:
         RunFolder.check_free(output, plan.names, overwrite=overwrite)
+        if RunFolder.is_run(output):
+            _check_outside(plan, RunFolder.open(output))
+
+
+def _check_outside(plan: RunPlan, folder: RunFolder) -> None:
+    """A run's own overlay can be the next one's source, but not once it has been removed."""
+    for name in folder.streams:
+        taken = folder.stream(name).resolve()
+        for stream in plan.streams:
+            if stream.recording is not None and stream.recording.resolve().is_relative_to(taken):
+                raise ConfigError(f"{stream.shown!r} is part of the run that it would replace: choose another output")
 
 
 def _sources(source: SourceLike | Sequence[SourceLike] | None) -> list[str]:
