@@ -31,7 +31,7 @@ def seconds(option: str) -> Callable[[str], float]:
             value = sum(float(part) * 60.0**place for place, part in enumerate(reversed(parts)))
         except ValueError:
             value = -1.0
-        if value < 0 or len(parts) > 3:
+        if not 0 <= value < float("inf") or len(parts) > 3:
             raise ConfigError(f"{option} is {text!r}, expected seconds, such as 90 or 1:30")
         return value
 
