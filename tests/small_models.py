@@ -39,6 +39,7 @@ SMALL_CONVNEXT = replace(
     mask_decoder_ffn_dim=64,
     short_side=64,
     max_long_side=160,
+    beta=0.8,
     training_vocabulary="coco",
 )
 SMALL_RESNET = replace(

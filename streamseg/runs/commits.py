@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 from zipfile import BadZipFile
 
@@ -92,7 +93,7 @@ def read_commit(folder: Path) -> Commit | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise ConfigError(
-            f"{os.fspath(path)!r} is damaged ({' '.join(str(error).split())}): start anew with --overwrite"
+            f"{os.fspath(path)!r} is damaged ({shorten(str(error), 200)}): start anew with --overwrite"
         ) from None
 
 

@@ -76,7 +76,7 @@ def test_a_saved_tracker_goes_on_bit_for_bit(
     whole = list(records(Tracker(SEGMENTER, settings), stream))
     before = Tracker(SEGMENTER, settings)
     assert list(records(before, stream[:stop])) == whole[:stop]
-    write_commit(tmp_path, Commit(Position(stop - 1, None), stop, {}, before.state_dict()))
+    write_commit(tmp_path, Commit(Position(stop - 1, None), stop, {}, tracker=before.state_dict()))
     committed = read_commit(tmp_path)
     assert committed is not None
     after = Tracker(SEGMENTER, settings)
