@@ -2,7 +2,7 @@
 
 import sys
 
-from streamseg.evaluation.parity import main
+from streamseg.parity.model_parity import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

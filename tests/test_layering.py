@@ -41,6 +41,7 @@ LAYERS: dict[str, int] = {
     "runs": 2,
     "training": 2,
     "evaluation": 2,
+    "parity": 2,
     "testing": 2,
     # runtimes
     "runtime": 3,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from streamseg.config.tracking import TrackingSettings
-from streamseg.evaluation.parity import find_cases
 from streamseg.fcclip.model import build_fcclip
 from streamseg.fcclip.reference_weights import write_reference_checkpoint
 from streamseg.fcclip.spec import get_spec
 from streamseg.frames import Frame
+from streamseg.parity.model_parity import find_cases
 from streamseg.pipeline.tracker import Tracker
 from streamseg.segmenter import Segmenter
 

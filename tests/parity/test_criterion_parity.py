@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from streamseg.evaluation import criterion_parity
-from streamseg.evaluation.checks import Check
-from streamseg.evaluation.criterion_cases import CriterionCase
-from streamseg.evaluation.criterion_parity import run_criterion_parity
-from streamseg.evaluation.parity import find_cases, main
 from streamseg.fcclip.criterion import Criterion, CriterionSettings, StageLogits
 from streamseg.fcclip.targets import Targets
+from streamseg.parity import criterion_parity
+from streamseg.parity.checks import Check
+from streamseg.parity.criterion_cases import CriterionCase
+from streamseg.parity.criterion_parity import run_criterion_parity
+from streamseg.parity.model_parity import find_cases, main
 from tests.fcclip.loops import random_targets
 
 Facts = dict[str, Any]

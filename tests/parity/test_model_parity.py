@@ -15,7 +15,13 @@ import torch.nn.functional as F
 
 from pipelines import parity as pipeline
 from streamseg.errors import ParityError
-from streamseg.evaluation.parity import (
+from streamseg.fcclip.classifier import class_logits, geometric_ensemble, published_log_scores
+from streamseg.fcclip.model import build_fcclip
+from streamseg.fcclip.reference_weights import write_reference_checkpoint
+from streamseg.fcclip.spec import get_spec
+from streamseg.fcclip.text import VILD_TEMPLATES, build_text_encoder
+from streamseg.panoptic import instance_inference, panoptic_inference, semantic_inference
+from streamseg.parity.model_parity import (
     Check,
     Tolerance,
     compare,
@@ -23,12 +29,6 @@ from streamseg.evaluation.parity import (
     main,
     run_parity,
 )
-from streamseg.fcclip.classifier import class_logits, geometric_ensemble, published_log_scores
-from streamseg.fcclip.model import build_fcclip
-from streamseg.fcclip.reference_weights import write_reference_checkpoint
-from streamseg.fcclip.spec import get_spec
-from streamseg.fcclip.text import VILD_TEMPLATES, build_text_encoder
-from streamseg.panoptic import instance_inference, panoptic_inference, semantic_inference
 from streamseg.segmenter import Segmenter
 from streamseg.vocabulary import Category, Vocabulary, seen_mask
 from tests.conftest import REPOSITORY

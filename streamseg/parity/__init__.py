@@ -1,0 +1,1 @@
+"""Model and training criterion held against stored numbers of the published implementation."""
