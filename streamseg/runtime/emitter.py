@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..frames import FrameResult
 from ..metrics import StreamCounters
@@ -19,7 +19,7 @@ from ..tracks import TrackRow
 from .channel import Channel
 from .intake import Arrived
 
-__all__ = ["Closing", "Emitter", "Outgoing"]
+__all__ = ["Closing", "Emitter", "Handover", "Outgoing", "TakesResults"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,25 @@ class Closing:
     remaining: tuple[TrackRow, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Handover:
+    """Whoever followed the stream so far stops here, and somebody else will go on.
+
+    Attributes:
+        state: of the tracker after the last frame.
+    """
+
+    state: TrackerState
+
+
+class TakesResults(Protocol):
+    """Where results go after the sinks."""
+
+    def put(self, item: FrameResult) -> bool:
+        """One result, waiting for room; False where nobody takes them any more."""
+        ...
+
+
 @dataclass(slots=True)
 class _Outlet:
     """A sink that others may hold up, behind a queue and in a thread of its own."""
@@ -80,10 +99,11 @@ class Emitter:
         sinks: opened here, in the stream's thread, before its first result.
         counters: of the stream.
         live: whether records tell of wall clock and drops.
-        results: where the caller takes them; None if nobody does.
+        results: where the caller takes them.
         fail: ends the run with an error.
         queue: results that may wait.
         committed: what the stream goes on from; None for a new run.
+        settle: called before a place is noted; returns when the caller has the results so far.
     """
 
     def __init__(
@@ -94,10 +114,11 @@ class Emitter:
         counters: StreamCounters,
         *,
         live: bool,
-        results: Channel[FrameResult],
+        results: TakesResults,
         fail: Callable[[Exception], None],
         queue: int,
         committed: Commit | None = None,
+        settle: Callable[[], object] | None = None,
     ) -> None:
         self.stream_id = stream_id
         self.folder = folder
@@ -108,7 +129,8 @@ class Emitter:
         self._outlets = [_Outlet(sink) for sink in sinks if sink.external]
         self._results = results
         self._fail = fail
-        self._channel: Channel[Outgoing | Closing] = Channel(queue)
+        self._settle = settle
+        self._channel: Channel[Outgoing | Handover | Closing] = Channel(queue)
         self._last: Outgoing | None = None
         self._committed = committed
         self._thread = threading.Thread(target=self._run, name=f"emit {stream_id}")
@@ -124,12 +146,20 @@ class Emitter:
                 found[outlet.sink.name]["too slow"] = outlet.lost
         return {name: lost for name, lost in found.items() if lost}
 
-    def put(self, item: Outgoing | Closing) -> bool:
+    @property
+    def committed(self) -> Commit | None:
+        """The last place that was noted; from any thread."""
+        return self._committed
+
+    def put(self, item: Outgoing | Handover | Closing) -> bool:
         """The next result, waiting for room; False where the emitter has failed."""
         return self._channel.put(item)
 
     def join(self) -> None:
         self._thread.join()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -138,7 +168,10 @@ class Emitter:
                 if isinstance(item, Closing):
                     self._close(item)
                     return
-                self._emit(item)
+                if isinstance(item, Handover):
+                    self._hand_on(item)
+                else:
+                    self._emit(item)
         except Exception as error:
             self._channel.cancel()
             self._fail(error)
@@ -166,9 +199,9 @@ class Emitter:
             tracks=item.identities,
         )
         self._last = item
+        self._results.put(result)
         if item.state is not None:
             self._commit(item, item.state)
-        self._results.put(result)
 
     def _finished(self, item: Outgoing) -> FrameResult:
         """The record, with what only live ones tell."""
@@ -198,9 +231,16 @@ class Emitter:
             self._fail(error)
 
     def _commit(self, item: Outgoing, state: TrackerState) -> None:
+        if self._settle is not None:
+            self._settle()
+        commit = self._commit_after(item, state)
         if self.folder is not None:
-            self._committed = self._commit_after(item, state)
-            write_commit(self.folder, self._committed)
+            write_commit(self.folder, commit)
+        self._committed = commit
+
+    def _hand_on(self, handover: Handover) -> None:
+        if self._last is not None:
+            self._commit(self._last, handover.state)
 
     def _commit_after(self, item: Outgoing, state: TrackerState) -> Commit:
         frame = item.arrived.frame

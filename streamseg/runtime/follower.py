@@ -5,25 +5,39 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import StreamsegError
 from ..frames import FrameResult
+from ..metrics import StreamCounters
 from ..pipeline.tracker import Tracker
 from ..queries import Queries
 from ..sinks.base import Emission
 from ..tracks import TrackRow
 from ..vocabulary import Vocabulary
 from .channel import Channel
-from .emitter import Closing, Emitter, Outgoing
+from .emitter import Closing, Outgoing
 from .intake import Arrived
 from .torch_threads import use_threads
 
-__all__ = ["Follower", "Lane", "Segmented", "reason_of"]
+__all__ = ["Follower", "Lane", "Segmented", "TakesOutgoing", "reason_of"]
 
 logger = logging.getLogger(__name__)
 
 QUEUE = 1  # frames that may wait: each holds its masks, which at full size are tens of megabytes
+
+
+class TakesOutgoing(Protocol):
+    """What a follower asks of an emitter, here or in another process."""
+
+    @property
+    def stream_id(self) -> str: ...
+    @property
+    def counters(self) -> StreamCounters: ...
+
+    def put(self, item: Outgoing | Closing) -> bool:
+        """The next result, waiting for room; False where nobody will take it any more."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -38,14 +52,16 @@ class Lane:
         commits: whether the stream's place is noted as it goes.
         live: whether its input cannot be read again: then its tracks end with the run, and a run that goes on begins
             another epoch.
+        survives: whether its tracks go on elsewhere if this process dies, of live input, too.
     """
 
     tracker: Tracker
-    emitter: Emitter
+    emitter: TakesOutgoing
     vocabulary: Vocabulary
     replay_until: tuple[int, int] | None = None
     commits: bool = False
     live: bool = False
+    survives: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +84,8 @@ class Follower:
     """Follows one stream, in order.
 
     Args:
-        lane: of the stream.
+        name: of the lane.
+        lane: what it is followed with.
         commit_seconds, max_failures: see `RunSettings`.
         fail: ends the run with an error.
         give_up: ends the stream with an error, while the others go on.
@@ -76,6 +93,7 @@ class Follower:
 
     def __init__(
         self,
+        name: str,
         lane: Lane,
         *,
         commit_seconds: float,
@@ -83,6 +101,7 @@ class Follower:
         fail: Callable[[Exception], None],
         give_up: Callable[[str, Exception], None],
     ) -> None:
+        self.name = name
         self.lane = lane
         self.commit_seconds = commit_seconds
         self.max_failures = max_failures
@@ -110,6 +129,9 @@ class Follower:
 
     def join(self) -> None:
         self._thread.join()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         use_threads(1)  # its operations are small, and helpers would take cores away from the model
@@ -157,9 +179,8 @@ class Follower:
 
     def _give_up(self, error: Exception) -> None:
         self._given_up = True
-        name = self.lane.emitter.stream_id
-        text = f"{name}: {self._failures} frames in a row failed: {reason_of(error)}"
-        self._tell(name, StreamsegError(text))
+        text = f"{self.lane.emitter.stream_id}: {self._failures} frames in a row failed: {reason_of(error)}"
+        self._tell(self.name, StreamsegError(text))
 
     def _closing(self, last: _Last) -> Closing:
         lane = self.lane
@@ -169,7 +190,7 @@ class Follower:
         return Closing(False, state, lane.tracker.finish() if lane.live else ())
 
     def _state(self) -> Mapping[str, Any]:
-        return {} if self.lane.live else self.lane.tracker.state_dict()
+        return {} if self.lane.live and not self.lane.survives else self.lane.tracker.state_dict()
 
 
 def reason_of(error: Exception) -> str:

@@ -45,13 +45,25 @@ class Arrived:
     origin_seconds: Fraction | None = None
     last_kept_seconds: Fraction | None = None
 
+    @property
+    def lane(self) -> str:
+        """Whose frames it waits among: its stream's."""
+        return self.frame.stream_id
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stream has no more frames; `error` says why, where that is not simply its end."""
+    """A lane has no more frames.
 
-    stream_id: str
+    Attributes:
+        lane: which one.
+        error: why, where that is not simply the end of its stream.
+        finished: it has come to its stream's end; else it is given up here, and somebody else may go on with it.
+    """
+
+    lane: str
     error: Exception | None = None
+    finished: bool = True
 
 
 def drop_oldest(waiting: deque[Arrived], limit: int) -> list[Arrived]:
@@ -63,44 +75,64 @@ def drop_oldest(waiting: deque[Arrived], limit: int) -> list[Arrived]:
 
 
 class Intake:
-    """Frames of several streams on their way to one model.
+    """Frames of several streams on their way to one model, a lane for each stream.
 
     Args:
-        policies: by stream.
-        limit: frames of one stream that may wait.
+        policies: by lane.
+        limit: frames of one lane that may wait.
+        endless: lanes may be added later, so that it is not over when all of them have ended.
     """
 
-    def __init__(self, policies: Mapping[str, BufferPolicy], limit: int) -> None:
-        self._policies = dict(policies)
+    def __init__(self, policies: Mapping[str, BufferPolicy], limit: int, *, endless: bool = False) -> None:
+        self._policies: dict[str, BufferPolicy] = {}
         self._limit = limit
-        self._waiting: dict[str, deque[Arrived]] = {stream_id: deque() for stream_id in policies}
+        self._endless = endless
+        self._waiting: dict[str, deque[Arrived]] = {}
         self._ended: dict[str, Ended] = {}
-        self._open = set(policies)
-        self._turn = deque(policies)
+        self._open: set[str] = set()
+        self._turn: deque[str] = deque()
         self._changed = threading.Condition()
         self._stopped = False
+        for lane, policy in policies.items():
+            self.add(lane, policy)
+
+    def add(self, lane: str, policy: BufferPolicy) -> None:
+        """One more lane; its name is new."""
+        with self._changed:
+            self._policies[lane] = policy
+            self._waiting[lane] = deque()
+            self._open.add(lane)
+            self._turn.append(lane)
 
     def put(self, item: Arrived) -> list[Arrived]:
-        """Leave a frame; returns those that were lost for it (itself, where the intake has stopped)."""
-        stream_id = item.frame.stream_id
-        waiting = self._waiting[stream_id]
+        """Leave a frame; returns those that were lost for it (itself, where the lane is over)."""
+        lane = item.lane
         with self._changed:
             lost: list[Arrived] = []
-            if self._policies[stream_id] is BufferPolicy.NEWEST:
-                lost = drop_oldest(waiting, self._limit)
+            if self._policies.get(lane) is BufferPolicy.NEWEST:
+                lost = drop_oldest(self._waiting[lane], self._limit)
             else:
-                self._changed.wait_for(lambda: self._stopped or len(waiting) < self._limit)
-            if self._stopped:
+                self._changed.wait_for(lambda: self._is_over(lane) or len(self._waiting[lane]) < self._limit)
+            if self._is_over(lane):
                 return [*lost, item]
-            waiting.append(item)
+            self._waiting[lane].append(item)
             self._changed.notify_all()
             return lost
 
-    def end(self, stream_id: str, error: Exception | None = None) -> None:
-        """A stream's last frame has been left."""
+    def end(self, lane: str, error: Exception | None = None, *, finished: bool = True) -> None:
+        """A lane's last frame has been left; see `Ended`."""
         with self._changed:
-            self._ended[stream_id] = Ended(stream_id, error)
-            self._changed.notify_all()
+            if lane in self._open:
+                self._ended.setdefault(lane, Ended(lane, error, finished))
+                self._changed.notify_all()
+
+    def give_up(self, lane: str) -> None:
+        """End a lane before its stream does; its frames that wait are thrown away."""
+        with self._changed:
+            if lane in self._open:
+                self._waiting[lane].clear()
+                self._ended[lane] = Ended(lane, finished=False)
+                self._changed.notify_all()
 
     def stop(self) -> list[Arrived]:
         """Take no more frames, and give back those that are waiting."""
@@ -113,13 +145,13 @@ class Intake:
             return left
 
     def take(self, max_batch: int, max_wait_seconds: float) -> tuple[list[Arrived], list[Ended]]:
-        """The next batch, and the streams that have ended and whose frames have all been taken.
+        """The next batch, and the lanes that have ended and whose frames have all been taken.
 
         Waits for the first frame or end; then at most `max_wait_seconds` for others to join a live frame. Both empty:
         every stream has ended, or the intake has stopped.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._open or self._any_news())
+            self._changed.wait_for(lambda: self._stopped or self._is_done() or self._any_news())
             if self._stopped:
                 return [], []
             self._gather(max_batch, max_wait_seconds)
@@ -127,9 +159,21 @@ class Intake:
             ended = [
                 self._ended[name] for name in sorted(self._open) if name in self._ended and not self._waiting[name]
             ]
-            self._open -= {end.stream_id for end in ended}
+            for end in ended:
+                self._remove(end.lane)
             self._changed.notify_all()
             return batch, ended
+
+    def _remove(self, lane: str) -> None:
+        self._open.discard(lane)
+        self._turn.remove(lane)
+        del self._policies[lane], self._waiting[lane], self._ended[lane]
+
+    def _is_over(self, lane: str) -> bool:
+        return self._stopped or lane not in self._open or lane in self._ended
+
+    def _is_done(self) -> bool:
+        return not self._open and not self._endless
 
     def _any_news(self) -> bool:
         return any(self._waiting[name] or name in self._ended for name in self._open)

@@ -1,4 +1,9 @@
-"""The threads that compute: batches over all streams, whose queries then go to each stream's follower."""
+"""The threads that compute: batches over all lanes, whose queries then go to each lane's follower.
+
+A lane is a stream, for as long as it is followed here. In one process that is from its beginning to its end; where
+streams move between processes, a stream that comes back has another lane, so that what is still on its way from before
+cannot be taken for it.
+"""
 
 import logging
 import threading
@@ -24,18 +29,18 @@ class SegmentsFrames(Protocol):
 
 
 class Worker:
-    """Takes batches from the intake until every stream has ended, or the intake has stopped.
+    """Takes batches from the intake until every lane has ended, or the intake has stopped.
 
     Args:
         segmenter: shared by all streams.
-        lanes: by stream.
-        intake: where frames come from.
+        lanes: by name; `add` adds more.
+        intake: where frames come from; it knows the same lanes.
         passes: batches that are computed side by side, each in a thread of its own.
         max_batch, max_wait_seconds: see `BatchSettings`.
         commit_seconds, max_failures: see `RunSettings`.
         prepare: called in each of these threads before its first batch.
         fail: ends the run with an error.
-        stream_failed: told of a stream that ended with an error, while the others go on.
+        stream_failed: told of a lane that ended with an error, while the others go on.
     """
 
     def __init__(
@@ -54,25 +59,28 @@ class Worker:
         stream_failed: Callable[[str, Exception], None],
     ) -> None:
         self.segmenter = segmenter
-        self.lanes = dict(lanes)
+        self.lanes: dict[str, Lane] = {}
         self.intake = intake
         self.max_batch = max_batch
         self.max_wait_seconds = max_wait_seconds
         self._prepare = prepare
         self._fail = fail
         self._stream_failed = stream_failed
-        self._followers = {
-            name: Follower(
-                lane, commit_seconds=commit_seconds, max_failures=max_failures, fail=fail, give_up=self._give_up
-            )
-            for name, lane in lanes.items()
-        }
-        self._open = set(lanes)
+        self._commit_seconds = commit_seconds
+        self._max_failures = max_failures
+        self._followers: dict[str, Follower] = {}
+        self._ending: list[Follower] = []
+        for name, lane in lanes.items():
+            self._take_up(name, lane)
         self._taking = threading.Lock()
         self._turns = Turns()
         self._prepared = threading.Semaphore(0)
         self._at_work = passes
         self._threads = [threading.Thread(target=self._run, name=f"segment {number}") for number in range(passes)]
+
+    def add(self, name: str, lane: Lane) -> None:
+        """One more lane, while it works; the intake gets it next."""
+        self._take_up(name, lane).start()
 
     def start(self) -> None:
         """Returns when all threads have made their settings, which torch gives to every thread that begins after."""
@@ -85,8 +93,20 @@ class Worker:
     def join(self) -> None:
         for thread in self._threads:
             thread.join()
-        for follower in self._followers.values():
+        for follower in [*self._followers.values(), *self._ending]:
             follower.join()
+
+    def _take_up(self, name: str, lane: Lane) -> Follower:
+        self.lanes[name] = lane
+        self._followers[name] = Follower(
+            name,
+            lane,
+            commit_seconds=self._commit_seconds,
+            max_failures=self._max_failures,
+            fail=self._fail,
+            give_up=self._give_up,
+        )
+        return self._followers[name]
 
     def _run(self) -> None:
         try:
@@ -107,22 +127,22 @@ class Worker:
                 if not batch and not ended:
                     return
                 number = self._turns.begin()
-            words = [self.lanes[item.frame.stream_id].vocabulary for item in batch]
+            words = [self.lanes[item.lane].vocabulary for item in batch]
             outcomes = self._segment([item.frame for item in batch], words)
             with self._turns.hand_on(number):
                 for arrived, outcome, vocabulary in zip(batch, outcomes, words, strict=True):
-                    self._followers[arrived.frame.stream_id].put(Segmented(arrived, outcome, vocabulary))
+                    self._followers[arrived.lane].put(Segmented(arrived, outcome, vocabulary))
                 for end in ended:
                     self._end(end)
 
     def _leave(self) -> None:
-        """The last thread to end tells the followers of streams that have not ended."""
+        """The last thread to end tells the followers of lanes that have not ended."""
         with self._taking:
             self._at_work -= 1
             last = self._at_work == 0
         if last:
-            for name in sorted(self._open):
-                self._followers[name].end(ended=False)
+            for _, follower in sorted(self._followers.items()):
+                follower.end(ended=False)
 
     def _segment(self, frames: list[Frame], words: list[Vocabulary]) -> list[Queries | Exception]:
         """Queries for each frame. Where a batch fails, its frames are tried one by one: one bad frame is alone."""
@@ -138,9 +158,11 @@ class Worker:
 
     def _end(self, end: Ended) -> None:
         if end.error is not None:
-            self._stream_failed(end.stream_id, end.error)
-        self._open.discard(end.stream_id)
-        self._followers[end.stream_id].end(ended=end.error is None)
+            self._stream_failed(end.lane, end.error)
+        follower = self._followers.pop(end.lane)  # all earlier frames have been handed on to it
+        follower.end(ended=end.error is None and end.finished)
+        self._ending = [*(other for other in self._ending if other.is_alive()), follower]
+        del self.lanes[end.lane]
 
     def _give_up(self, name: str, error: Exception) -> None:
         self._stream_failed(name, error)
