@@ -71,6 +71,7 @@ class Tracker:
         self._extra_epochs = 0
         self._before = 0  # identities of earlier epochs
         self._histogram: npt.NDArray[np.float32] | None = None
+        self._skipped: tuple[int, int] | None = None
 
     def update(self, queries: Queries, frame: Frame) -> FrameResult:
         """The result of the next frame.
@@ -116,6 +117,13 @@ class Tracker:
         """The tracks that are still alive; the stream has ended."""
         return () if self._associator is None else self._associator.finish()
 
+    def skip_ids(self, epoch: int, last: int) -> None:
+        """Give no id up to `last` to anything new in this epoch of results.
+
+        For going on from an older state, where what came later has been given away and cannot be computed again.
+        """
+        self._skipped = (epoch, last)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next frame depends on: plain values and arrays."""
         if self._associator is None:
@@ -138,6 +146,11 @@ class Tracker:
         self._extra_epochs, self._before = state["extra_epochs"], state["before"]
         self.identities = state["identities"]
         self._histogram = state["histogram"]
+
+    @staticmethod
+    def words_of(state: Mapping[str, Any]) -> Vocabulary | None:
+        """The vocabulary under which `state_dict` was called; None for a state without any."""
+        return Vocabulary.from_json(state["associator"]["register"]["vocabulary"]) if state else None
 
     def _alone(self, queries: Queries, frame: Frame) -> FrameResult:
         """The published single-picture result: ids mean nothing beyond the frame."""
@@ -167,6 +180,9 @@ class Tracker:
         if frame.epoch != associator.epoch:
             self._before, self._histogram = self.identities, None
             ended = associator.start_epoch(frame.epoch)
+        if self._skipped is not None and self._skipped[0] == frame.epoch:
+            associator.skip_ids(self._skipped[1])
+            self._skipped = None
         events = self._vocabulary_events(queries.vocabulary)
         if events:
             associator.change_vocabulary(queries.vocabulary, self._classify_with(queries.vocabulary))

@@ -61,6 +61,10 @@ class Associator(Protocol):
     @property
     def ids_left(self) -> int: ...
 
+    def skip_ids(self, last: int) -> None:
+        """Give no id up to `last` to anything new in this epoch: they may have been given out already."""
+        ...
+
     def update(
         self,
         queries: Queries,

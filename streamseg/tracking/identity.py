@@ -186,6 +186,10 @@ class IdentityBook:
             self.stuff[key] = identity
         return self.stuff[key]
 
+    def skip(self, last: int) -> None:
+        """Give no id up to this one any more."""
+        self.next_id = max(self.next_id, last + 1)
+
     def restart(self) -> None:
         """The next epoch."""
         self.next_id = 1

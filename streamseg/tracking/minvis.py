@@ -125,6 +125,9 @@ class MinVISTracker:
     def ids_left(self) -> int:
         return self._register.book.ids_left
 
+    def skip_ids(self, last: int) -> None:
+        self._register.book.skip(last)
+
     @torch.inference_mode()
     def update(
         self,

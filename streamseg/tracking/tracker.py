@@ -69,6 +69,9 @@ class StageTracker:
     def ids_left(self) -> int:
         return self._register.book.ids_left
 
+    def skip_ids(self, last: int) -> None:
+        self._register.book.skip(last)
+
     @torch.inference_mode()
     def update(
         self,

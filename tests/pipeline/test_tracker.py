@@ -129,3 +129,21 @@ def test_an_epoch_that_has_used_up_its_ids_is_followed_by_another(
     assert epochs == sorted(epochs)
     assert epochs[-1] > 0
     assert all(segment.id <= 4 for result in results for segment in result.segments)
+
+
+def test_ids_that_may_have_been_given_out_already_are_not_given_again(stream: list[tuple[Queries, Frame]]) -> None:
+    tracker = Tracker(SEGMENTER)
+    known = {segment.id for segment in tracker.update(*stream[0]).segments}
+    state = tracker.state_dict()
+    assert Tracker.words_of(state) == WORDS
+    assert Tracker.words_of({}) is None
+    again = Tracker(SEGMENTER)
+    again.load_state_dict(state, WORDS)
+    again.skip_ids(0, 100)
+    later = {segment.id for result in stream[1:] for segment in again.update(*result).segments}
+    assert known & later
+    assert later - known
+    assert min(later - known) == 101
+    fresh = Tracker(SEGMENTER)
+    fresh.skip_ids(0, 100)
+    assert min(segment.id for segment in fresh.update(*stream[0]).segments) == 101
