@@ -1,6 +1,7 @@
 """From a picture to the network's input: resize, normalise, pad. As published."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["normalize_and_pad", "padded_size", "resize", "resized_size"]
+__all__ = ["PixelScale", "normalize_and_pad", "padded_size", "resize", "resized_size"]
 
 
 def resized_size(size_hw: tuple[int, int], short_side: int, max_long_side: int) -> tuple[int, int]:
@@ -59,14 +60,36 @@ def normalize_and_pad(
         images (B, 3, H, W) float32, and sizes without padding (B, 2) int64 as height, width, on the CPU.
     """
     sizes = [(image.shape[0], image.shape[1]) for image in images]
-    height, width = padded_size(sizes[0], divisor)
-    batch = torch.zeros((len(images), 3, height, width), device=device)
-    center = torch.tensor(mean, device=device)[:, None, None]
-    spread = torch.tensor(std, device=device)[:, None, None]
-    for row, image in zip(batch, images, strict=True):
-        pixels = _to_device(image, device).permute(2, 0, 1).float()
-        row[:, : image.shape[0], : image.shape[1]] = (pixels - center) / spread
+    scale = PixelScale.of(mean, std, device)
+    batch = scale.batch([_to_device(image, device) for image in images], padded_size(sizes[0], divisor))
     return batch, torch.tensor(sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelScale:
+    """A model's mean and spread of pixels, on the device where batches are made.
+
+    Attributes:
+        center, spread: (3, 1, 1) float32.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, mean: Sequence[float], std: Sequence[float], device: torch.device) -> "PixelScale":
+        return cls(
+            torch.tensor(mean, device=device)[:, None, None],
+            torch.tensor(std, device=device)[:, None, None],
+        )
+
+    def batch(self, pictures: Sequence[Tensor], padded_hw: tuple[int, int]) -> Tensor:
+        """(h, w, 3) uint8 pictures on the device to (B, 3, *padded_hw) float32, zero right and below."""
+        batch = torch.zeros((len(pictures), 3, *padded_hw), device=self.center.device)
+        for row, picture in zip(batch, pictures, strict=True):
+            pixels = picture.permute(2, 0, 1).float()
+            row[:, : picture.shape[0], : picture.shape[1]] = (pixels - self.center) / self.spread
+        return batch
 
 
 def _to_device(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .vocabulary import Vocabulary
 
-__all__ = ["MaskGeometry", "Queries"]
+__all__ = ["MaskGeometry", "Queries", "ScoredQueries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,22 @@ class MaskGeometry:
         if self.resized_hw != self.output_hw:
             masks = F.interpolate(masks, size=self.output_hw, mode="bilinear", align_corners=False)
         return masks[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredQueries:
+    """All Q queries of one frame after the class step, before those that are not worth keeping are left out.
+
+    Attributes:
+        vocabulary, class_log_scores, void_probability, training_void_probability: as of `Queries`, for all Q.
+        kept: (Q,) bool, which ones stay.
+    """
+
+    vocabulary: Vocabulary
+    class_log_scores: Tensor
+    void_probability: Tensor
+    training_void_probability: Tensor
+    kept: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

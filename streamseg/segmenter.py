@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,9 @@ from .fcclip.text_cache import EmbeddingCache
 from .fcclip.text_progress import TextProgress
 from .fcclip.weights import load_weights, weights_fingerprint
 from .fcclip.word_rows import UnreadWords
-from .preprocess import normalize_and_pad, padded_size, resize, resized_size
-from .queries import MaskGeometry, Queries
+from .frame_batches import FrameBatch, Picture, batch_frames
+from .preprocess import normalize_and_pad, resized_size
+from .queries import MaskGeometry, Queries, ScoredQueries
 from .vocabulary import Category, Vocabulary, seen_mask
 
 __all__ = ["PRECISIONS", "Segmenter"]
@@ -38,17 +39,6 @@ PRECISIONS = ("auto", *DTYPES)
 MIN_OBJECTNESS = 0.15
 MAX_BATCH = 8
 CLASSIFIER_CACHE_SIZE = 64  # vocabularies whose text matrix stays on the device; LVIS takes 6 MB
-
-
-@runtime_checkable
-class HasPixels(Protocol):
-    """A `Frame`, or anything that carries one picture."""
-
-    @property
-    def rgb(self) -> npt.NDArray[np.uint8]: ...
-
-
-Picture = HasPixels | npt.NDArray[np.uint8]
 
 
 class Segmenter:
@@ -209,17 +199,22 @@ class Segmenter:
         Raises:
             ConfigError: a picture is not (H, W, 3) uint8, or the numbers of frames and vocabularies differ.
         """
-        pictures = [_pixels(frame, position) for position, frame in enumerate(frames)]
-        vocabularies = _one_each(vocabulary, len(pictures))
-        results: list[Queries | None] = [None] * len(pictures)
-        for members in self._batches([picture.shape[:2] for picture in pictures]):
-            resized = [resize(pictures[i], self.input_size(pictures[i].shape[:2])) for i in members]
-            images, valid_hw = self.network_input(resized)
-            output_hw = [(pictures[i].shape[0], pictures[i].shape[1]) for i in members]
-            queries = self.segment_tensors(images, valid_hw, output_hw, [vocabularies[i] for i in members])
-            for i, result in zip(members, queries, strict=True):
-                results[i] = result
-        return [result for result in results if result is not None]
+        results: dict[int, Queries] = {}
+        for batch in self.batches(frames, vocabulary):
+            images, valid_hw = self.network_input([batch.resized(row) for row in range(len(batch))])
+            queries = self.segment_tensors(images, valid_hw, batch.output_hw, batch.vocabularies)
+            results.update(zip(batch.members, queries, strict=True))
+        return [results[position] for position in range(len(frames))]
+
+    def batches(self, frames: Sequence[Picture], vocabulary: Vocabulary | Sequence[Vocabulary]) -> list[FrameBatch]:
+        """The forward passes that `segment` makes of its frames; arguments and errors are the same."""
+        return batch_frames(
+            frames,
+            vocabulary,
+            input_size=self.input_size,
+            divisor=self.spec.size_divisibility,
+            max_batch=self.max_batch,
+        )
 
     @torch.inference_mode()
     def segment_tensors(
@@ -241,10 +236,8 @@ class Segmenter:
         sizes = valid_hw.tolist()
         padded_hw = (images.shape[-2], images.shape[-1])
         return [
-            self._queries(
-                image_pass, row, vocabularies[row], MaskGeometry(padded_hw, tuple(sizes[row]), output_hw[row])
-            )
-            for row in range(len(images))
+            self._queries(image_pass, row, vocabulary, MaskGeometry(padded_hw, tuple(sizes[row]), output_hw[row]))
+            for row, vocabulary in enumerate(vocabularies)
         ]
 
     def network_input(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
@@ -305,26 +298,20 @@ class Segmenter:
     def text_classifier(self, vocabulary: Vocabulary) -> TextClassifier:
         """The text matrix of a vocabulary with its background, on the segmenter's device; encoded at most once."""
         categories = vocabulary.all_categories
-        if categories not in self._classifiers:
-            names = [name for category in categories for name in category.names]
-            self._classifiers[categories] = TextClassifier(
-                self.text(names),
-                tuple(len(category.names) for category in categories),
-                torch.tensor(seen_mask(categories, self.training_vocabulary)),
-            ).to(self.device)
-            if len(self._classifiers) > CLASSIFIER_CACHE_SIZE:
-                self._classifiers.popitem(last=False)
-        self._classifiers.move_to_end(categories)
-        return self._classifiers[categories]
+        classifier = self._classifiers.pop(categories, None)
+        if classifier is None:
+            classifier = self._encode(categories)
+        self._classifiers[categories] = classifier  # at the end: used last. Threads may meet here; none may miss a key
+        while len(self._classifiers) > CLASSIFIER_CACHE_SIZE:
+            self._classifiers.popitem(last=False)
+        return classifier
 
-    def _batches(self, sizes: Sequence[tuple[int, ...]]) -> list[list[int]]:
-        """Indices of frames that share a padded input size, at most `max_batch` together."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, size in enumerate(sizes):
-            padded = padded_size(self.input_size(size), self.spec.size_divisibility)
-            groups.setdefault(padded, []).append(index)
-        step = self.max_batch
-        return [group[start : start + step] for group in groups.values() for start in range(0, len(group), step)]
+    def _encode(self, categories: tuple[Category, ...]) -> TextClassifier:
+        return TextClassifier(
+            self.text([name for category in categories for name in category.names]),
+            tuple(len(category.names) for category in categories),
+            torch.tensor(seen_mask(categories, self.training_vocabulary)),
+        ).to(self.device)
 
     def _training_void(self, class_embedding: Tensor) -> Tensor:
         logits = class_logits(
@@ -336,56 +323,56 @@ class Segmenter:
         return logits.softmax(-1)[..., -1]
 
     def _queries(self, image_pass: ImagePass, row: int, vocabulary: Vocabulary, geometry: MaskGeometry) -> Queries:
-        predictions = image_pass.predictions
-        class_embedding = predictions.class_embedding[row].float()
+        scored = self.score(image_pass, row, vocabulary)
+        return self.select(image_pass, row, scored, torch.nonzero(scored.kept).squeeze(1), geometry)
+
+    @torch.inference_mode()
+    def score(self, image_pass: ImagePass, row: int, vocabulary: Vocabulary) -> ScoredQueries:
+        """The class step of one frame of a batch; it makes nobody wait for the device.
+
+        Args:
+            image_pass: of the batch.
+            row: the frame's place in it.
+            vocabulary: of the frame.
+        """
+        class_embedding = image_pass.predictions.class_embedding[row].float()
         clip_embedding = image_pass.clip_embedding[row].float()
         scores = self.class_scores(class_embedding, clip_embedding, image_pass.clip_valid[row], vocabulary)
         training_void = self._training_void(class_embedding)
-
         # Whatever the published merge would draw stays, however low its objectness: the map must not depend on it.
         published = published_log_scores(scores.log_scores, scores.void_probability)
         drawn = published.argmax(-1) != published.shape[-1] - 1
-        slots = torch.nonzero(drawn | (1 - training_void >= self.min_objectness)).squeeze(1)
+        kept = drawn | (1 - training_void >= self.min_objectness)
+        return ScoredQueries(vocabulary, scores.log_scores, scores.void_probability, training_void, kept)
+
+    @torch.inference_mode()
+    def select(
+        self, image_pass: ImagePass, row: int, scored: ScoredQueries, slots: Tensor, geometry: MaskGeometry
+    ) -> Queries:
+        """The queries of one frame that were kept.
+
+        Args:
+            image_pass, row: as of `score`.
+            scored: what it returned.
+            slots: (N,) int64, where `scored.kept` is true, ascending, on the segmenter's device.
+            geometry: of the frame.
+        """
+        predictions = image_pass.predictions
         return Queries(
-            vocabulary=vocabulary,
+            vocabulary=scored.vocabulary,
             geometry=geometry,
             slots=slots,
             mask_logits=predictions.mask_logits[row][slots].float(),
-            class_log_scores=scores.log_scores[slots],
-            void_probability=scores.void_probability[slots],
-            training_void_probability=training_void[slots],
-            in_vocabulary_embedding=class_embedding[slots],
-            out_of_vocabulary_embedding=clip_embedding[slots],
+            class_log_scores=scored.class_log_scores[slots],
+            void_probability=scored.void_probability[slots],
+            training_void_probability=scored.training_void_probability[slots],
+            in_vocabulary_embedding=predictions.class_embedding[row][slots].float(),
+            out_of_vocabulary_embedding=image_pass.clip_embedding[row][slots].float(),
             clip_valid=image_pass.clip_valid[row][slots],
             query_embedding=predictions.query_embedding[row][slots].float(),
             pixel_feature=predictions.pixel_feature[row][slots].float(),
             global_clip_embedding=image_pass.global_clip_embedding[row],
         )
-
-
-def _pixels(frame: Picture, position: int) -> npt.NDArray[np.uint8]:
-    image: Any = frame.rgb if isinstance(frame, HasPixels) else frame
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ConfigError(
-            f"frame {position} is {found}, expected a uint8 RGB array of shape (height, width, 3); "
-            "convert it first (OpenCV reads BGR: use image[:, :, ::-1])"
-        )
-    if 0 in image.shape:
-        raise ConfigError(f"frame {position} has no pixels: shape {image.shape}, expected at least 1x1")
-    return image
-
-
-def _one_each(vocabulary: Vocabulary | Sequence[Vocabulary], count: int) -> list[Vocabulary]:
-    if isinstance(vocabulary, Vocabulary):
-        return [vocabulary] * count
-    given: Any = vocabulary  # by its types it cannot be text, but that is the mistake people make
-    for text in [given] if isinstance(given, str) else [entry for entry in given if isinstance(entry, str)]:
-        raise ConfigError(f"vocabulary is the text {text!r}, expected a Vocabulary: use Vocabulary.parse or .load")
-    vocabularies = list(vocabulary)
-    if len(vocabularies) != count:
-        raise ConfigError(f"{len(vocabularies)} vocabularies for {count} frames, expected one, or one per frame")
-    return vocabularies
 
 
 def _choose_device(device: torch.device | str) -> torch.device:

@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "fcclip": 1,
     "preprocess": 1,
     "queries": 1,
+    "frame_batches": 1,
     "segmenter": 1,
     "competition": 1,
     "panoptic": 1,
@@ -56,7 +57,8 @@ USES: dict[str, set[str]] = {
     "acceleration": {"segmenter"},
     "competition": {"queries"},
     "panoptic": {"competition", "fcclip", "queries"},
-    "segmenter": {"fcclip", "preprocess", "queries"},
+    "frame_batches": {"preprocess", "queries"},
+    "segmenter": {"fcclip", "frame_batches", "preprocess", "queries"},
     "sources": {"world"},
     "tracking": {"queries"},
 }

@@ -109,7 +109,8 @@ def geometric_ensemble(
         alpha, beta: weight of the out-of-vocabulary classifier, in [0, 1].
         valid: (..., Q) bool; where False the in-vocabulary classifier stands alone. None: valid everywhere.
     """
-    weight = torch.where(seen, alpha, beta).to(in_vocabulary_logits.dtype)
+    # Filled on the device: `torch.where` would bring both numbers there, and wait for it.
+    weight = torch.full_like(seen, beta, dtype=in_vocabulary_logits.dtype).masked_fill(seen, alpha)
     if valid is not None:
         weight = weight * valid[..., None]
     # In logarithms throughout: the product form underflows, and 0 * log(0) would be NaN.

@@ -7,10 +7,13 @@ its time on copies. `tests/fcclip/test_deformable_attention.py` holds them again
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .position import constant_in_graphs
 
 __all__ = ["MultiScaleDeformableAttention", "reference_points", "sample_bags", "sample_plain"]
 
@@ -45,13 +48,21 @@ def sample_plain(value: Tensor, locations: Tensor, weights: Tensor, shapes: Sequ
     for level, (height, width) in enumerate(shapes):
         # In the coordinates' type: rounded to bfloat16 with the values, they would miss by a pixel in wide pictures.
         image = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, dim, height, width).to(locations.dtype)
-        size = locations.new_tensor((width, height))
+        size = _size_xy(height, width, locations.dtype, locations.device)
         grid = (2 * locations[:, :, :, level] + 1) / size - 1  # pixels to grid_sample's [-1, 1], align_corners=False
         grid = grid.transpose(1, 2).flatten(0, 1)
         samples = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         weight = weights[:, :, :, level].transpose(1, 2).reshape(batch * heads, 1, length, -1)
         total = total + (samples * weight).sum(-1)
     return total.reshape(batch, heads * dim, length).transpose(1, 2).to(value.dtype)
+
+
+@constant_in_graphs
+@lru_cache(maxsize=256)
+def _size_xy(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(2,), width and height. Kept, because a GPU waits for each number that comes from the host. Read-only."""
+    with torch.inference_mode(False):
+        return torch.tensor((width, height), dtype=dtype, device=device)
 
 
 def sample_bags(value: Tensor, locations: Tensor, weights: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
