@@ -240,7 +240,11 @@ def _frames(content: Mapping[str, Any]) -> Iterator[AnnotatedFrame]:
 def _segments(entry: Mapping[str, Any]) -> tuple[SegmentInfo, ...]:
     return tuple(
         SegmentInfo(
-            index(segment["id"]), index(segment["category_id"]), segment.get("iscrowd", 0) == 1, segment.get("area")
+            index(segment["id"]),
+            index(segment["category_id"]),
+            segment.get("iscrowd", 0) == 1,
+            segment.get("area"),
+            segment.get("score"),
         )
         for segment in entry["segments_info"]
     )

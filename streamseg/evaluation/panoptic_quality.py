@@ -38,12 +38,14 @@ class SegmentInfo:
         iscrowd: a region of many instances that are not told apart; ground truth only.
         area: in pixels; None for what the map shows. The reference code takes the stated area of ground truth, and
             counts that of predictions, whatever is stated.
+        score: how sure a prediction is; only average precision looks at it.
     """
 
     id: int
     category_id: int
     iscrowd: bool = False
     area: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,11 @@ class ClassQuality:
         return self.tp + self.fp / 2 + self.fn / 2
 
     def to_dict(self) -> dict[str, Any]:
-        qualities = {"pq": self.pq, "sq": self.sq, "rq": self.rq}
-        return qualities | {"iou": self.iou, "tp": self.tp, "fp": self.fp, "fn": self.fn}
+        return {"pq": self.pq, "sq": self.sq, "rq": self.rq} | self.counts()
+
+    def counts(self) -> dict[str, Any]:
+        """What adds up over frames."""
+        return {"iou": self.iou, "tp": self.tp, "fp": self.fp, "fn": self.fn}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,22 @@ class PanopticQuality:
         forgiven = void + _on_crowd_of_own_category(shared, crowd, truth_categories, predicted_categories)
         false = ~matches.any(0) & (forgiven <= FORGIVEN_SHARE * predicted_areas)
         np.add.at(self._fp, predicted_categories[false], 1)
+
+    def check(
+        self,
+        overlaps: Overlaps,
+        ground_truth_segments: Sequence[SegmentInfo],
+        predicted_segments: Sequence[SegmentInfo],
+    ) -> None:
+        """Raise what `add` would raise, and count nothing."""
+        PanopticQuality(self.isthing).add_overlaps(overlaps, ground_truth_segments, predicted_segments)
+
+    def absorb(self, other: "PanopticQuality") -> None:
+        """Add the counts of other frames, of the same categories."""
+        self._iou += other._iou
+        self._tp += other._tp
+        self._fp += other._fp
+        self._fn += other._fn
 
     def result(self) -> PanopticScores:
         """The scores of all frames so far."""
