@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .errors import ConfigError
 
-__all__ = ["Extent", "Rle", "decode_mask", "encode_map", "encode_mask", "measure_map"]
+__all__ = ["Extent", "Rle", "decode_mask", "decode_runs", "encode_map", "encode_mask", "measure_map"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -43,9 +43,29 @@ def encode_mask(mask: npt.NDArray[np.bool_]) -> Rle:
 
 def decode_mask(rle: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Run lengths to (H, W) bool; ConfigError where they are damaged or do not fill their size."""
+    height, width, counts = _checked(rle)
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T
+
+
+def decode_runs(rle: Mapping[str, Any]) -> tuple[Integers, Integers]:
+    """Run lengths to where the mask's runs start and end, ascending, counted down the columns; errors as `decode_mask`.
+
+    `counts` may also be a list of plain numbers, as annotations of crowds are written.
+    """
+    _, _, counts = _checked(rle)
+    bounds = np.cumsum(counts)
+    starts, ends = bounds[:-1:2], bounds[1::2]
+    filled = ends > starts[: len(ends)]
+    return starts[: len(ends)][filled], ends[filled]
+
+
+def _checked(rle: Mapping[str, Any]) -> tuple[int, int, Integers]:
+    """Height, width and run lengths that fill them."""
     try:
         height, width = (int(length) for length in rle["size"])
-        counts = _counts(rle["counts"])
+        given = rle["counts"]
+        counts = np.asarray(given, np.int64) if isinstance(given, list) else _counts(given)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConfigError(
             f"mask is no run-length encoding ({error}), expected 'size' and compressed 'counts'"
@@ -54,8 +74,7 @@ def decode_mask(rle: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
         raise ConfigError(
             f"mask counts cover {counts.sum()} pixels, expected {height * width} ({height}x{width}): it is damaged"
         )
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(width, height).T
+    return height, width, counts
 
 
 def encode_map(ids: npt.NDArray[Any]) -> dict[int, Rle]:
