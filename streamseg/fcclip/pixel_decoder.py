@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .backbone import BackboneFeatures
 from .deformable_attention import MultiScaleDeformableAttention, reference_points
-from .position import constant_in_graphs, sine_position_encoding
+from .position import constant_in_graphs, settled, sine_position_encoding
 from .spec import ModelSpec
 
 __all__ = ["PixelDecoder", "PixelFeatures"]
@@ -131,4 +131,4 @@ def _centres_in_pixels(shapes: tuple[tuple[int, int], ...], device: torch.device
     with torch.inference_mode(False), torch.no_grad():
         points = reference_points(shapes, device)
         sizes = torch.tensor([(width, height) for height, width in shapes], dtype=torch.float32, device=device)
-        return points[:, None] * sizes - 0.5
+        return settled(points[:, None] * sizes - 0.5)

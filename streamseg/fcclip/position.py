@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["constant_in_graphs", "sine_position_encoding"]
+__all__ = ["constant_in_graphs", "settled", "sine_position_encoding"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,6 +20,13 @@ def constant_in_graphs(function: Callable[P, R]) -> Callable[P, R]:
     """For pure functions of sizes: a compiled graph embeds the result instead of tracing how it is made."""
     constant: Callable[P, R] = torch.compiler.assume_constant_result(function)
     return constant
+
+
+def settled(table: Tensor) -> Tensor:
+    """The tensor, once it has been computed: tables that are kept are read on any stream of a GPU."""
+    if table.device.type == "cuda":
+        torch.cuda.current_stream(table.device).synchronize()
+    return table
 
 
 @constant_in_graphs
@@ -41,4 +48,4 @@ def sine_position_encoding(height: int, width: int, channels: int, device: torch
 
         y = encode(height)[:, None].expand(-1, width, -1)
         x = encode(width)[None].expand(height, -1, -1)
-        return torch.cat((y, x), dim=-1).reshape(1, height * width, channels)
+        return settled(torch.cat((y, x), dim=-1).reshape(1, height * width, channels))

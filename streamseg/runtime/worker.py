@@ -12,7 +12,9 @@ from typing import Protocol
 
 from ..frames import Frame
 from ..queries import Queries
+from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
+from .device_pass import IN_FLIGHT, DevicePass
 from .follower import Follower, Lane, Segmented, reason_of
 from .intake import Ended, Intake
 from .turns import Turns
@@ -35,7 +37,7 @@ class Worker:
         segmenter: shared by all streams.
         lanes: by name; `add` adds more.
         intake: where frames come from; it knows the same lanes.
-        passes: batches that are computed side by side, each in a thread of its own.
+        passes: batches that are computed side by side, each in a thread of its own; a GPU has two in flight at least.
         max_batch, max_wait_seconds: see `BatchSettings`.
         commit_seconds, max_failures: see `RunSettings`.
         prepare: called in each of these threads before its first batch.
@@ -59,6 +61,10 @@ class Worker:
         stream_failed: Callable[[str, Exception], None],
     ) -> None:
         self.segmenter = segmenter
+        self._pass: DevicePass | None = None
+        if isinstance(segmenter, Segmenter):
+            passes = passes if segmenter.device.type == "cpu" else max(passes, IN_FLIGHT)
+            self._pass = DevicePass(segmenter, in_flight=passes)
         self.lanes: dict[str, Lane] = {}
         self.intake = intake
         self.max_batch = max_batch
@@ -93,6 +99,8 @@ class Worker:
     def join(self) -> None:
         for thread in self._threads:
             thread.join()
+        if self._pass is not None:
+            self._pass.close()
         for follower in [*self._followers.values(), *self._ending]:
             follower.join()
 
@@ -149,7 +157,7 @@ class Worker:
         if not frames:
             return []
         try:
-            return list(self.segmenter.segment(frames, words))
+            return list((self._pass or self.segmenter).segment(frames, words))
         except Exception as error:
             if len(frames) == 1:
                 logger.warning("%r failed: %s", frames[0], reason_of(error))
