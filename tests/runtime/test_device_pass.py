@@ -123,8 +123,8 @@ def test_a_failed_pass_leaves_room_for_the_next(segmenter: Segmenter, monkeypatc
     assert_equal(device_pass.segment(pictures(2), STREET), segmenter.segment(pictures(2), STREET))
 
 
-class Poisoned(Exception):
-    pass
+class PoisonedError(Exception):
+    """Of a frame that the network cannot take."""
 
 
 def poisoned_at(segmenter: Segmenter, bad: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def poisoned_at(segmenter: Segmenter, bad: Any, monkeypatch: pytest.MonkeyPatch)
 
     def poisonable(images: Tensor, valid_hw: Tensor) -> Any:
         if any(torch.equal(image, mark) for image in images):
-            raise Poisoned("a bad frame")
+            raise PoisonedError("a bad frame")
         return image_pass(images, valid_hw)
 
     monkeypatch.setattr(segmenter, "image_pass", poisonable)
@@ -151,8 +151,8 @@ def worker_for(segmenter: Segmenter) -> Worker:
         commit_seconds=1,
         max_failures=3,
         prepare=lambda: None,
-        fail=lambda error: None,
-        stream_failed=lambda name, error: None,
+        fail=lambda _: None,
+        stream_failed=lambda *_: None,
     )
 
 
@@ -164,7 +164,7 @@ def test_a_worker_loses_the_poisoned_frame_of_a_batch_alone(
     monkeypatch.setattr(segmenter, "segment", None)  # a worker takes the pass instead
     poisoned_at(segmenter, frames[2].rgb, monkeypatch)
     outcomes = worker_for(segmenter)._segment(frames, [STREET] * 4)
-    assert [type(outcome) for outcome in outcomes] == [Queries, Queries, Poisoned, Queries]
+    assert [type(outcome) for outcome in outcomes] == [Queries, Queries, PoisonedError, Queries]
     assert isinstance(outcomes[1], Queries)
     assert_equal([outcomes[1]], expected)
 
