@@ -93,6 +93,13 @@ class StreamCounters:
             self._dropped[reason] += count
             self._unreported[reason] += count
 
+    def add_decoded(self, count: int, dropped: Mapping[str, int]) -> None:
+        """More frames have come out of the decoder, some of which were dropped there."""
+        with self._lock:
+            self._decoded += count
+            self._dropped.update(dropped)
+            self._unreported.update(dropped)
+
     def emitted(self, *, failed: bool, latency_seconds: float, tracks: int) -> None:
         """A frame has its record; `tracks` identities have been given out so far."""
         with self._lock:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..frames import FrameResult
     from ..metrics import StreamTotals
     from ..pipeline.plan import RunPlan, StreamPlan
-    from ..runtime.local import LocalRun
+    from ..runtime.job import Job
 
 __all__ = ["Rate", "RunReport"]
 
@@ -37,7 +37,7 @@ class RunReport:
     def __init__(self, quiet: bool, plan: "RunPlan") -> None:
         self.quiet = quiet
         self._plan = plan
-        self._job: LocalRun | None = None
+        self._job: Job | None = None
         self._rates: dict[str, Rate] = {}
         self._live: Live | None = None
         self._began = time.monotonic()
@@ -55,7 +55,7 @@ class RunReport:
         self._say(f"loading {self._plan.spec.name}")
 
     @contextmanager
-    def following(self, job: "LocalRun") -> Iterator[None]:
+    def following(self, job: "Job") -> Iterator[None]:
         """While frames are computed."""
         self._job, self._began = job, time.monotonic()
         statuses = job.statuses()
@@ -74,7 +74,7 @@ class RunReport:
         if result.status == "failed":
             self._say(f"{result.stream_id}: frame {result.index} failed: {result.error}")
 
-    def summary(self, job: "LocalRun") -> None:
+    def summary(self, job: "Job") -> None:
         """After the last frame, also of a run that failed or was stopped."""
         if self.quiet:
             return

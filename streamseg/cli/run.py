@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..parsing import flatten
 from .app import app
 from .interrupts import Interrupts
-from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, whole_number
+from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, one_of, whole_number
 
 DEFAULT_OUTPUT = "streamseg-out"
 
@@ -141,6 +141,21 @@ def run(
             metavar="FILE|NAME",
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="local: this process; ray: many processes, machines and GPUs.",
+            metavar="local|ray",
+            parser=one_of("--runtime", ("local", "ray")),
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Join a running Ray cluster (auto: the one of this machine).", metavar="HOST:PORT|auto"),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Ray: leave the streams running; see `streamseg streams`.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings, and stop.")] = False,
@@ -165,6 +180,8 @@ def run(
             max_fps=max_fps, stride=stride, start_seconds=start, end_seconds=end, max_frames=max_frames
         ),
         "output": output,
+        "runtime": runtime or ("ray" if ray_address is not None or detach else None),
+        "ray": _given(address=ray_address, detach=detach or None),
     }
     named = {key: value for key, value in given.items() if value not in (None, [], {})}
     settings = choose_settings(config, named, save, overrides)
@@ -232,7 +249,7 @@ def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool
         check_run(plan, resume=resume, overwrite=overwrite)
         report = RunReport(quiet, plan)
         report.begin()
-        job = prepare_run(plan, resume=resume, overwrite=overwrite, progress=not quiet)
+        job = prepare_run(plan, resume=resume, overwrite=overwrite, progress=not quiet, deliver=False)
         try:
             with interrupts.asking(job.stop), report.following(job), closing(job.results()) as results:
                 for result in results:

@@ -9,7 +9,7 @@ from .text import aligned, clock, printable
 
 if TYPE_CHECKING:
     from ..metrics import StreamTotals
-    from ..runtime.local import LocalRun
+    from ..runtime.job import Job
 
 __all__ = ["count_lines", "loss_lines", "print_summary", "result_lines"]
 
@@ -29,7 +29,7 @@ RESULTS: Mapping[str, tuple[str, str]] = {
 """By sink: where its files are in a stream's folder, and what they are."""
 
 
-def print_summary(job: "LocalRun", seconds: float, before: Mapping[str, int], stream: TextIO) -> None:
+def print_summary(job: "Job", seconds: float, before: Mapping[str, int], stream: TextIO) -> None:
     """Everything, in a few lines.
 
     Args:
@@ -128,7 +128,7 @@ def _nothing_lines(totals: "Mapping[str, StreamTotals]") -> Iterator[str]:
             yield f"{name}: no frame was segmented{reason}"
 
 
-def _end_lines(job: "LocalRun", seconds: float) -> list[str]:
+def _end_lines(job: "Job", seconds: float) -> list[str]:
     duration = f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
     took = f"{job.state} {'in' if job.state == 'finished' else 'after'} {duration}"
     if job.folder is None:
@@ -139,7 +139,7 @@ def _end_lines(job: "LocalRun", seconds: float) -> list[str]:
     return [f"{took}; results are in {folder}{goes_on}", *files]
 
 
-def _next_lines(job: "LocalRun") -> Iterator[str]:
+def _next_lines(job: "Job") -> Iterator[str]:
     kinds = [sink.kind for sink in job.plan.settings.sinks]
     if job.state != "finished" or job.folder is None or "jsonl" not in kinds:
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..parsing import apply_overrides, from_mapping, read_yaml, require
+from .cluster import RaySettings
 from .sinks import JsonlSettings, RotationSettings, SinkSettings
 from .sources import DecodeSettings, LiveSettings, SelectionSettings, SourceSettings
 from .tracking import TrackingSettings
@@ -115,8 +116,9 @@ class RunSettings:
         sinks: where results go, any number; a text alone stands for its kind.
         rotation: of what sinks write, for runs without end.
         output: the run's folder; null writes no files.
-        runtime: "local" is this process.
-        torch_threads: CPU threads of the model; null for one for each core.
+        runtime: "local" is this process; "ray" spreads streams over processes, machines and GPUs.
+        ray: see there.
+        torch_threads: CPU threads of the model, under Ray of each worker's; null for one for each core.
         commit_seconds: how often a recording's place is noted; what a killed run has to compute again.
         max_failures: frames in a row that may fail before their stream is given up.
     """
@@ -133,7 +135,8 @@ class RunSettings:
     sinks: tuple[SinkSettings, ...] = (JsonlSettings(),)
     rotation: RotationSettings = field(default_factory=RotationSettings)
     output: str | None = None
-    runtime: Literal["local"] = "local"
+    runtime: Literal["local", "ray"] = "local"
+    ray: RaySettings = field(default_factory=RaySettings)
     torch_threads: int | None = None
     commit_seconds: float = 2.0
     max_failures: int = 10

@@ -96,7 +96,7 @@ class TrackingSettings:
     kind_frames: int = 5
 
     cut_change: float = 0.3
-    cut_matched: float = 0.2
+    cut_matched: float = 0.7
     cut_cosine: float = 0.75
 
     def __post_init__(self) -> None:

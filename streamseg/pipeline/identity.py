@@ -11,7 +11,6 @@ import torch
 from .. import __version__
 from ..config.run import RunSettings
 from ..parsing import to_plain
-from ..segmenter import Segmenter
 from ..sources.address import redact
 from .plan import RunPlan, StreamPlan
 
@@ -21,12 +20,17 @@ __all__ = ["plan_identity", "run_identity", "run_manifest"]
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "opencv-python-headless", "av", "lap")
 
 # Settings that change when a run is done, not what it gives.
-FREE = ("sources", "model", "output", "runtime", "commit_seconds", "max_failures", "live")
+FREE = ("sources", "model", "output", "runtime", "ray", "commit_seconds", "max_failures", "live")
 
 
-def run_identity(plan: RunPlan, segmenter: Segmenter) -> dict[str, Any]:
-    """Everything that results depend on. Two runs with equal identities give the same records."""
-    return {**plan_identity(plan), "segmenter": segmenter.identity()}
+def run_identity(plan: RunPlan, segmenter: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that results depend on. Two runs with equal identities give the same records.
+
+    Args:
+        plan: of the run.
+        segmenter: what `Segmenter.identity` says.
+    """
+    return {**plan_identity(plan), "segmenter": dict(segmenter)}
 
 
 def plan_identity(plan: RunPlan) -> dict[str, Any]:

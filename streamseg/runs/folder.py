@@ -4,14 +4,14 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import ConfigError, SinkError
 from ..sinks.files import atomic_write, is_temporary
 
-__all__ = ["MANIFEST", "RECORDS", "RUN_SCHEMA", "TRACKS", "RunFolder"]
+__all__ = ["MANIFEST", "RECORDS", "RUN_SCHEMA", "TRACKS", "RunFolder", "clear_folder", "clear_torn"]
 
 RUN_SCHEMA = "streamseg.run/1"
 MANIFEST = "run.json"
@@ -116,20 +116,14 @@ class RunFolder:
 
     def clear_torn(self) -> None:
         """Remove files and folders that a killed run was in the middle of writing."""
-        for folder in (self.path, *(self.path / name for name in self.streams if self._is_own(name))):
-            entries = folder.iterdir() if folder == self.path else folder.rglob("*")
-            for path in [entry for entry in entries if is_temporary(entry)]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove_temporary(self.path.iterdir())
+        for name in self.streams:
+            if self._is_own(name):
+                clear_torn(self.path / name)
 
     def clear_stream(self, name: str) -> None:
         """Remove what a stream has written; its folder stays."""
-        folder = self.stream(name)
-        try:
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir()
-        except OSError as error:
-            raise SinkError(f"cannot clear {str(folder)!r}: {error.strerror}; choose another --output") from None
+        clear_folder(self.stream(name))
 
     def _remove(self) -> None:
         try:
@@ -144,6 +138,26 @@ class RunFolder:
         """Whether a stream's folder is there and really below this one: a manifest may have been tampered with."""
         folder = self.path / name
         return folder.is_dir() and not folder.is_symlink() and folder.resolve().parent == self.path.resolve()
+
+
+def clear_torn(folder: Path) -> None:
+    """Remove from one stream's folder what somebody was in the middle of writing."""
+    _remove_temporary(folder.rglob("*"))
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove what a stream has written; its folder stays, or is made."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise SinkError(f"cannot clear {str(folder)!r}: {error.strerror}; choose another --output") from None
+
+
+def _remove_temporary(entries: Iterable[Path]) -> None:
+    for path in [entry for entry in entries if is_temporary(entry)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _check_writable(folder: Path) -> None:

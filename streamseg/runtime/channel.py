@@ -63,6 +63,9 @@ class Channel(Generic[T]):
     def cancelled(self) -> bool:
         return self._cancelled
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def __iter__(self) -> Iterator[T]:
         """Items as they come, until the channel is closed and empty, or cancelled."""
         while True:
@@ -74,6 +77,17 @@ class Channel(Generic[T]):
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
+
+    def several(self, most: int) -> Iterator[list[T]]:
+        """As they come, all at once that are there by then, up to a number."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_news)
+                if not self._items:
+                    return
+                items = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+                self._changed.notify_all()
+            yield items
 
     def _has_news(self) -> bool:
         return bool(self._items) or self._closed or self._cancelled

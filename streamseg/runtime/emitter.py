@@ -151,6 +151,11 @@ class Emitter:
         """The last place that was noted; from any thread."""
         return self._committed
 
+    @property
+    def waiting(self) -> int:
+        """Results that have not been written yet; about so many, from any thread."""
+        return len(self._channel)
+
     def put(self, item: Outgoing | Handover | Closing) -> bool:
         """The next result, waiting for room; False where the emitter has failed."""
         return self._channel.put(item)
@@ -244,17 +249,25 @@ class Emitter:
 
     def _commit_after(self, item: Outgoing, state: TrackerState) -> Commit:
         frame = item.arrived.frame
-        kept = item.arrived.number + 1
-        failed = self.counters.totals().failed
         return Commit(
             position=Position(frame.index, frame.pts_ticks, frame.epoch),
-            kept=kept,
-            totals={**item.arrived.totals, "emitted": kept, "failed": failed, "tracks": item.identities},
+            kept=item.arrived.number + 1,
+            totals=self._totals_after(item),
             origin_seconds=item.arrived.origin_seconds,
             last_kept_seconds=item.arrived.last_kept_seconds,
             tracker=state,
             sinks={sink.name: sink.state() for sink in self._inner},
         )
+
+    def _totals_after(self, item: Outgoing) -> dict[str, Any]:
+        """Counts up to a frame. What is on its way behind it comes again, or, of live input, is gone."""
+        now = self.counters.totals()
+        counts = {"emitted": item.arrived.number + 1, "failed": now.failed, "tracks": item.identities}
+        if not self.live:
+            return {**item.arrived.totals, **counts}
+        dropped = dict(sorted(now.dropped.items()))
+        decoded = now.emitted + sum(dropped.values())
+        return {"decoded": decoded, "dropped": dropped, **counts, "emitted": now.emitted}
 
     def _close(self, closing: Closing) -> None:
         if not self.live:  # a run that goes on cuts off what closing adds

@@ -13,13 +13,10 @@ comes, nothing is left half begun or half ended.
 import logging
 import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Generator
 
 import torch
 
-from ..errors import StreamsegError
 from ..frames import FrameResult
 from ..metrics import StreamCounters, StreamTotals
 from ..pipeline.build import build_sinks
@@ -34,9 +31,11 @@ from ..sources.selection import Selection
 from .channel import Channel
 from .emitter import Emitter
 from .intake import BufferPolicy, Intake
+from .job import note_end, raise_failures
+from .passes import batch_limit, share_passes
 from .reader import StreamReader
 from .resume import Resumption
-from .torch_threads import share_threads, use_threads
+from .torch_threads import use_threads
 from .worker import Lane, Worker
 
 __all__ = ["LocalRun"]
@@ -46,7 +45,6 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
 WAKE_SECONDS = 0.5  # how long the caller's thread may be deaf to signals, see `Channel`
 JOIN_SECONDS = 30.0  # what a hanging read may take at the end; its thread is a daemon
-MAX_GPU_BATCH = 8
 
 
 class LocalRun:
@@ -105,7 +103,7 @@ class LocalRun:
             self.stop()
             while self._conductor.is_alive():
                 self._conductor.join(WAKE_SECONDS)
-        self._raise_failures()
+        raise_failures(self._failure, self.stream_errors, len(self.plan.streams))
 
     def stop(self) -> None:
         """End the run soon: what has been segmented is written, what waits is not. May be called from any thread."""
@@ -188,13 +186,13 @@ class LocalRun:
     def _new_worker(self, active: list[StreamPlan]) -> Worker:
         settings = self.plan.settings
         on_cpu = self.segmenter.device.type == "cpu"
-        passes, threads = self._share_threads()
+        passes, threads = share_passes(self.plan, settings.torch_threads or self._torch_threads, on_cpu=on_cpu)
         return Worker(
             self.segmenter,
             {stream.name: self._lane(stream) for stream in active},
             self._intake,
             passes=passes,
-            max_batch=settings.batch.max_batch or (1 if on_cpu else MAX_GPU_BATCH),
+            max_batch=batch_limit(settings, on_cpu=on_cpu),
             max_wait_seconds=settings.batch.max_wait_seconds,
             commit_seconds=settings.commit_seconds,
             max_failures=settings.max_failures,
@@ -217,15 +215,6 @@ class LocalRun:
             live=stream.live,
         )
 
-    def _share_threads(self) -> tuple[int, int]:
-        """Forward passes side by side, and torch's threads for each."""
-        spec, settings = self.plan.spec, self.plan.settings
-        threads, model = settings.torch_threads or self._torch_threads, settings.model
-        if self.segmenter.device.type != "cpu" or model.compile:
-            return 1, threads
-        short, long = model.short_side or spec.short_side, model.max_long_side or spec.max_long_side
-        return share_threads(threads, short * long)
-
     # Running.
 
     def _conduct(self) -> None:
@@ -241,7 +230,7 @@ class LocalRun:
             self._watchdog.join()
             if self._failure is not None:
                 self._count_lost()
-            self._note_end()
+            note_end(self)
         except Exception as error:  # a bug, too, has to end the caller's loop
             self._failure = self._failure or error
         finally:
@@ -297,31 +286,6 @@ class LocalRun:
         self._readers[name].stop()
         if len(self.plan.streams) > 1:
             logger.error("%s", error)
-
-    def _note_end(self) -> None:
-        if self.folder is None:
-            return
-        self.folder.manifest["state"] = self.state
-        for name, totals in self.totals().items():
-            entry: dict[str, Any] = self.folder.manifest["streams"][name]
-            entry["totals"] = totals.to_dict()
-            if losses := self.losses().get(name):
-                entry["lost_by_sinks"] = losses
-            entry.pop("error", None)  # of the part before
-            if name in self.stream_errors:
-                entry["error"] = " ".join(str(self.stream_errors[name]).split())
-        with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already
-            self.folder.save()
-
-    def _raise_failures(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        errors: Mapping[str, Exception] = self.stream_errors
-        if len(errors) == 1:
-            raise next(iter(errors.values()))
-        if errors:
-            texts = "; ".join(" ".join(str(error).split()) for error in errors.values())
-            raise StreamsegError(f"{len(errors)} of {len(self.plan.streams)} streams failed: {texts}")
 
 
 def _policy(stream: StreamPlan) -> BufferPolicy:

@@ -82,6 +82,10 @@ class StreamReader:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def leave_in(self, intake: Intake) -> None:
+        """From now on frames go into another intake."""
+        self._intake = intake
+
     def watch(self, limit_seconds: float) -> None:
         """Give the reader up if it has shown no sign of life for so long."""
         silent = time.monotonic() - self.source.heartbeat

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
 from ..parsing import flatten
 from ..runs.commits import Commit, read_commit
-from ..runs.folder import RunFolder
+from ..runs.folder import RunFolder, clear_folder, clear_torn
 from ..runs.records import last_record
 
-__all__ = ["Resumption", "check_same_run", "resume_from"]
+__all__ = ["Resumption", "check_same_run", "resume_from", "resume_stream"]
 
 SHOWN = 3  # differences that a message lists
 
@@ -47,15 +48,22 @@ def resume_from(folder: RunFolder) -> Resumption:
     commits: dict[str, Commit] = {}
     emitted: dict[str, tuple[int, int]] = {}
     for name in folder.streams:
-        last = last_record(folder.stream(name))
+        commit, last = resume_stream(folder.stream(name))
         if last is not None:
             emitted[name] = last
-        commit = read_commit(folder.stream(name))
-        if commit is None:
-            folder.clear_stream(name)
-        else:
+        if commit is not None:
             commits[name] = commit
     return Resumption(commits, emitted)
+
+
+def resume_stream(folder: Path) -> tuple[Commit | None, tuple[int, int] | None]:
+    """The state of one stream, from its folder: its commit, and the (epoch, frame) of its last record."""
+    clear_torn(folder)
+    last = last_record(folder)
+    commit = read_commit(folder)
+    if commit is None:
+        clear_folder(folder)
+    return commit, last
 
 
 def check_same_run(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike, fsdecode, fspath
 from typing import Any
 
@@ -16,8 +17,9 @@ from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
 from ..sinks.build import parse_save
 from ..vocabulary import Vocabulary
+from .job import Job
 from .local import LocalRun
-from .resume import check_same_run, resume_from
+from .resume import Resumption, check_same_run, resume_from
 
 __all__ = ["check_run", "prepare_run", "run"]
 
@@ -93,7 +95,8 @@ def prepare_run(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-) -> LocalRun:
+    deliver: bool = True,
+) -> Job:
     """A run that is ready to start: the model loaded, the folder there.
 
     Args:
@@ -101,25 +104,62 @@ def prepare_run(
         segmenter: one that is loaded already.
         resume, overwrite: what to do with an earlier run in its folder; resuming where there is none starts one.
         progress: show bars while weights and words are fetched or computed.
+        deliver: whether every result is wanted; if not, a runtime of several processes keeps them where they are, and
+            gives those of failed frames alone.
 
     Raises:
         ConfigError, SinkError: as of `check_run`, or the folder cannot be made.
         WeightsError: the model cannot be filled.
     """
     check_run(plan, resume=resume, overwrite=overwrite)
-    settings, output = plan.settings, plan.settings.output
-    model = segmenter or build_segmenter(settings, progress=progress)
+    if plan.settings.runtime == "ray":
+        return _prepare_on_ray(plan, segmenter, deliver=deliver, resume=resume, overwrite=overwrite)
+    model = segmenter or build_segmenter(plan.settings, progress=progress)
+    return LocalRun(plan, model, *_folder(plan, model.identity(), resume=resume, overwrite=overwrite))
+
+
+def _prepare_on_ray(plan: RunPlan, segmenter: Segmenter | None, *, deliver: bool, resume: bool, overwrite: bool) -> Job:
+    from .cluster.joining import import_ray
+
+    import_ray()
+    from .cluster.run import RayRun  # only here: ray is an extra
+
+    job = RayRun(plan, None if segmenter is None else partial(_given_segmenter, segmenter), deliver=deliver)
+    identity = job.prepare()
+    try:
+        job.begin(*_folder(plan, identity, resume=resume, overwrite=overwrite))
+    except BaseException:
+        job.leave()
+        raise
+    return job
+
+
+def _given_segmenter(segmenter: Segmenter) -> Segmenter:
+    return segmenter
+
+
+def _folder(
+    plan: RunPlan, segmenter: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> tuple[RunFolder | None, Resumption]:
+    """The run's folder, and where its streams go on.
+
+    Args:
+        plan: of the run.
+        segmenter: what identifies the model.
+        resume, overwrite: see `prepare_run`.
+    """
+    output = plan.settings.output
     if output is None:
-        return LocalRun(plan, model)
-    identity = run_identity(plan, model)
-    if resume and RunFolder.is_run(output):
-        folder = RunFolder.open(output)
-        check_same_run(folder.manifest["identity"], identity)
-        resumption = resume_from(folder)
-        folder.manifest["state"] = "running"
-        folder.save()
-        return LocalRun(plan, model, folder, resumption)
-    return LocalRun(plan, model, RunFolder.create(output, run_manifest(plan, identity), overwrite=overwrite))
+        return None, Resumption({})
+    identity = run_identity(plan, segmenter)
+    if not resume or not RunFolder.is_run(output):
+        return RunFolder.create(output, run_manifest(plan, identity), overwrite=overwrite), Resumption({})
+    folder = RunFolder.open(output)
+    check_same_run(folder.manifest["identity"], identity)
+    resumption = resume_from(folder)
+    folder.manifest["state"] = "running"
+    folder.save()
+    return folder, resumption
 
 
 def check_run(plan: RunPlan, *, resume: bool = False, overwrite: bool = False) -> None:

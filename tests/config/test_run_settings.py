@@ -36,7 +36,7 @@ def test_texts_stand_for_sources_and_sinks() -> None:
         ("sinks=[jsonl, jsonl]", "expected each kind at most once"),
         ("sinks=[josnl]", "did you mean 'jsonl'?"),
         ("sinks=[{kind: video, quality: 99}]", "setting video.quality is 99"),
-        ("runtime=cloud", "setting runtime is 'cloud', expected one of local"),
+        ("runtime=cloud", "setting runtime is 'cloud', expected one of local, ray"),
         ("vocabulary={classes: car, vocabulary: coco}", "expected either classes or a vocabulary"),
         ("panoptic.output_size=[0, 5]", "setting panoptic.output_size"),
         ("tracking.method=sort", "setting tracking.method is 'sort', expected one of streamseg, minvis, none"),

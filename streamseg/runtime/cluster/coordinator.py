@@ -1,0 +1,332 @@
+"""Places streams on workers, watches everybody, and places again what has lost its worker or its emitter.
+
+It computes nothing and holds nothing that could not be asked for again: while it is away, streams go on.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from ...config.run import RunSettings
+from ...errors import StreamsegError
+from ...metrics import StreamTotals
+from ...pipeline.plan import StreamPlan
+from ...vocabulary import Vocabulary
+from ..emitter import Closing
+from .cast import MakesActors
+from .emitting import StreamReport
+from .placement import choose_worker
+from .segmenting import Assignment
+from .watching import Watched, collect, kill_hanging
+from .wire import PackedResult
+
+__all__ = ["Coordinator", "Placed"]
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0  # for calls that need no computing
+PATIENCE_SECONDS = 60.0  # of workers and emitters, whose machines may be busy
+STOP_SECONDS = 120.0  # for everything that has been segmented to be written
+NOTHING = StreamTotals(0, 0, 0, {}, 0, 0, None)
+
+
+@dataclass(slots=True, eq=False)
+class Placed:
+    """A stream, and where it is.
+
+    Attributes:
+        plan: of the stream.
+        vocabulary: its words now.
+        emitter: which one has it.
+        decoder: its own.
+        lease: the latest.
+        worker: which one follows it; None while nobody does.
+        placed_at: when it got there; `time.monotonic()`.
+        opened: whether its emitter knows of it.
+        paused: nobody is to follow it for now.
+        report: the last that is known of it.
+    """
+
+    plan: StreamPlan
+    vocabulary: Vocabulary
+    emitter: int
+    decoder: Watched
+    lease: int = 0
+    worker: int | None = None
+    placed_at: float = 0.0
+    opened: bool = False
+    paused: bool = False
+    report: StreamReport | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.report is not None and self.report.ended
+
+    @property
+    def status(self) -> str:
+        """For people."""
+        if self.ended and self.report is not None:
+            return "failed" if self.report.fault is not None else "done" if self.report.finished else "stopped"
+        if self.paused:
+            return "paused"
+        if self.worker is None:
+            return "waiting for a worker"
+        return self.decoder.report.status if self.decoder.report is not None else "starting"
+
+
+class Coordinator:
+    """See above. Used from one thread, but for what is said to be for any.
+
+    Args:
+        cast: makes the actors.
+        settings: of the run.
+        workers: how many there are to be.
+    """
+
+    def __init__(self, cast: MakesActors, settings: RunSettings, workers: int) -> None:
+        self.streams: dict[str, Placed] = {}
+        self.emitters: list[Watched] = []
+        self.failure: Exception | None = None
+        self._cast = cast
+        self._settings = settings
+        self.workers = [Watched(f"worker {i}", cast.worker(i), PATIENCE_SECONDS) for i in range(workers)]
+        self._failed: list[PackedResult] = []
+        self._preparing: dict[int, Any] = {}
+        self._ready: set[int] = set()
+
+    def prepare(self) -> dict[str, Any]:
+        """Wait until all workers have their model; what identifies it.
+
+        Raises:
+            StreamsegError: of the model's, in words; or a worker died.
+        """
+        try:
+            answers = ray.get([worker.actor.prepare.remote() for worker in self.workers])
+        except RayError as error:
+            raise StreamsegError(f"a worker could not begin: {' '.join(str(error).split())[:300]}") from None
+        for answer in answers:
+            if "fault" in answer:
+                raise answer["fault"].error()
+        identity: dict[str, Any] = answers[0]["identity"]
+        return identity
+
+    def add(self, stream: StreamPlan, vocabulary: Vocabulary | None = None) -> None:
+        """One more stream; it is placed in the next round."""
+        if stream.name in self.streams and not self.streams[stream.name].ended:
+            raise StreamsegError(f"there is a stream {stream.name!r} already: choose another name")
+        decoder = Watched(f"decoder of {stream.name}", self._cast.decoder(stream), self._settings.live.watchdog_seconds)
+        self.streams[stream.name] = Placed(stream, vocabulary or stream.vocabulary, self._emitter_with_room(), decoder)
+
+    def round(self, seconds: float) -> None:
+        """Ask how everybody is, for so long at most, and do what follows from it."""
+        for process in [*collect(self._everybody(), seconds), *kill_hanging(self._everybody())]:
+            self._lost(process)
+        self._note_reports()
+        self._kill_silent_decoders()
+        self._fail_hopeless()
+        if self.failure is None:
+            self._prepare_workers()
+            self._open_streams()
+            self._place_streams()
+
+    @property
+    def all_ended(self) -> bool:
+        return all(placed.ended for placed in self.streams.values())
+
+    def totals(self) -> dict[str, StreamTotals]:
+        """Counts by stream, as far as they are known; from any thread."""
+        return {
+            name: NOTHING if placed.report is None else placed.report.totals
+            for name, placed in list(self.streams.items())
+        }
+
+    def take_failed(self) -> list[PackedResult]:
+        """Results of failed frames since this was last asked, where results are not delivered."""
+        taken, self._failed = self._failed, []
+        return taken
+
+    def stop(self) -> None:
+        """End all streams; what has been segmented is written first."""
+        self._call_all([emitter.actor.stop_waiting.remote() for emitter in self.emitters])
+        self._call_all([self.workers[number].actor.stop.remote() for number in sorted(self._ready)])
+        self.close()
+
+    def close(self) -> None:
+        """Streams that have not ended are closed as they are; returns when everything is written and counted."""
+        closing = Closing(False)
+        for name, placed in self.streams.items():
+            if not placed.ended and placed.opened:
+                self._call_all([self.emitters[placed.emitter].actor.close.remote(name, None, closing)])
+        self._call_all([emitter.actor.finish.remote() for emitter in self.emitters if emitter.is_up])
+        for _ in collect(self.emitters, ANSWER_SECONDS):  # one may be on its way from before
+            pass
+        for _ in collect(self.emitters, ANSWER_SECONDS):
+            pass
+        self._note_reports()
+
+    def discard(self) -> None:
+        """End all processes."""
+        for process in self._everybody():
+            self._cast.discard(process.actor)
+
+    def take_off(self, placed: Placed) -> None:
+        """Nobody follows the stream any more; where it stands is noted."""
+        if placed.worker is not None:
+            self._call_all([self.workers[placed.worker].actor.release.remote(placed.plan.name)])
+            placed.worker = None
+
+    # Watching.
+
+    def _everybody(self) -> Iterator[Watched]:
+        yield from self.workers
+        yield from self.emitters
+        yield from (placed.decoder for placed in self.streams.values() if not placed.ended)
+
+    def _lost(self, process: Watched) -> None:
+        """A process has died; decoders come back to those who pull from them."""
+        if process in self.workers:
+            number = self.workers.index(process)
+            self._ready.discard(number)
+            self._preparing.pop(number, None)
+            self._unplace(lambda placed: placed.worker == number)
+        elif process in self.emitters:
+            number = self.emitters.index(process)
+            for placed in self.streams.values():
+                if placed.emitter == number:
+                    placed.opened = False
+            self._unplace(lambda placed: placed.emitter == number)
+
+    def _unplace(self, chosen: Any) -> None:
+        for placed in self.streams.values():
+            if not placed.ended and chosen(placed):
+                placed.worker = None
+
+    def _note_reports(self) -> None:
+        for emitter in self.emitters:
+            if emitter.report is None:
+                continue
+            for name, report in emitter.report.streams.items():
+                if name in self.streams:
+                    self._note(self.streams[name], report)
+            self._failed.extend(emitter.report.failed)
+            emitter.report = None if emitter.report.fault is None else emitter.report
+        for placed in self.streams.values():
+            worker = None if placed.worker is None else self.workers[placed.worker]
+            if worker is None or worker.report is None or worker.told_of < placed.placed_at:
+                continue
+            if worker.report.leases.get(placed.plan.name, -1) < placed.lease:  # its emitter does not answer it
+                placed.worker = None
+
+    def _note(self, placed: Placed, report: StreamReport) -> None:
+        before, placed.report = placed.report, report
+        if before is None or report.totals.emitted > before.totals.emitted:
+            placed.decoder.restarts = self.emitters[placed.emitter].restarts = 0
+            if placed.worker is not None:
+                self.workers[placed.worker].restarts = 0
+
+    def _kill_silent_decoders(self) -> None:
+        limit = self._settings.live.watchdog_seconds
+        for placed in self.streams.values():
+            report = placed.decoder.report
+            if not placed.ended and report is not None and report.silent_seconds > limit:
+                placed.decoder.kill(f"hung for {report.silent_seconds:.0f} s")
+
+    def _fail_hopeless(self) -> None:
+        for process in (*self.workers, *self.emitters):
+            fault = getattr(process.report, "fault", None)
+            if fault is not None:
+                self._fail(fault.error())
+            if process.dead is not None:
+                self._fail(StreamsegError(f"{process.name} cannot be made again: {process.dead}"))
+            if process.restarts > self._settings.ray.max_restarts:
+                text = f"{process.name} died {process.restarts} times without a result in between"
+                self._fail(StreamsegError(f"{text}: its machine may lack memory, or a frame crashes it"))
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = self.failure or error
+
+    # Placing.
+
+    def _emitter_with_room(self) -> int:
+        most = self._settings.ray.streams_per_emitter
+        for number in range(len(self.emitters)):
+            if sum(placed.emitter == number for placed in self.streams.values() if not placed.ended) < most:
+                return number
+        number = len(self.emitters)
+        self.emitters.append(Watched(f"emitter {number}", self._cast.emitter(number), PATIENCE_SECONDS))
+        return number
+
+    def _prepare_workers(self) -> None:
+        """Workers that have begun get their model; it is quick where they have it already."""
+        for number, worker in enumerate(self.workers):
+            if worker.is_up and number not in self._ready and number not in self._preparing:
+                self._preparing[number] = worker.actor.prepare.remote()
+        if not self._preparing:
+            return
+        done, _ = ray.wait(list(self._preparing.values()), num_returns=len(self._preparing), timeout=0)
+        for number in [number for number, answer in self._preparing.items() if answer in done]:
+            self._note_prepared(number, self._preparing.pop(number))
+
+    def _note_prepared(self, number: int, answer: Any) -> None:
+        try:
+            outcome = ray.get(answer)
+        except RayError:
+            return  # it has died again, which is seen elsewhere
+        if "fault" in outcome:
+            self._fail(outcome["fault"].error())
+        else:
+            self._ready.add(number)
+
+    def _open_streams(self) -> None:
+        for placed in self.streams.values():
+            emitter = self.emitters[placed.emitter]
+            if not placed.opened and not placed.ended and emitter.is_up:
+                placed.opened = self._answer(emitter.actor.open.remote(placed.plan, placed.vocabulary)) is not _NONE
+
+    def _place_streams(self) -> None:
+        for name, placed in self.streams.items():
+            if placed.worker is not None or placed.paused or placed.ended or not placed.opened:
+                continue
+            worker = choose_worker(sorted(self._ready), {name: other.worker for name, other in self.streams.items()})
+            if worker is not None:
+                self._place(name, placed, worker)
+
+    def _place(self, name: str, placed: Placed, worker: int) -> None:
+        placed.lease += 1
+        emitter = self.emitters[placed.emitter].actor
+        beginning = self._answer(emitter.begin.remote(name, placed.lease, placed.vocabulary))
+        if beginning is _NONE or beginning is None:
+            return
+        assignment = Assignment(
+            stream_id=name,
+            lease=placed.lease,
+            live=placed.plan.live,
+            decoder=placed.decoder.actor,
+            emitter=emitter,
+            beginning=beginning,
+            vocabulary=placed.vocabulary,
+        )
+        if self._answer(self.workers[worker].actor.serve.remote(assignment)) is not _NONE:
+            placed.worker, placed.placed_at = worker, time.monotonic()
+
+    def _answer(self, call: Any) -> Any:
+        """What a call returns; `_NONE` where nobody answers, which is tried again later."""
+        try:
+            return ray.get(call, timeout=ANSWER_SECONDS)
+        except (RayError, GetTimeoutError) as error:
+            logger.debug("no answer: %s", error)
+            return _NONE
+
+    @staticmethod
+    def _call_all(calls: list[Any]) -> None:
+        """Wait for calls whose failure means that the process is gone anyway."""
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=STOP_SECONDS)
+
+
+_NONE = object()

@@ -1,0 +1,83 @@
+"""Joining a Ray cluster, or starting one for this run alone."""
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from ...errors import ConfigError, StreamsegError
+
+__all__ = ["Membership", "import_ray", "join"]
+
+# Of a cluster of our own: nothing is sent anywhere, and no dashboard waits for anybody.
+QUIET: Mapping[str, str] = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class Membership:
+    """A connection to a cluster, which ends a cluster of our own with it.
+
+    Args:
+        ray: the library.
+        is_ours: whether to leave the cluster at the end; else somebody in this process had joined it before.
+    """
+
+    def __init__(self, ray: ModuleType, *, is_ours: bool) -> None:
+        self._ray = ray
+        self._is_ours = is_ours
+
+    @property
+    def node(self) -> str:
+        """Id of the node that this process is on."""
+        node: str = self._ray.get_runtime_context().get_node_id()
+        return node
+
+    @property
+    def gpus(self) -> float:
+        """Of the whole cluster."""
+        return float(self._ray.cluster_resources().get("GPU", 0))
+
+    def leave(self) -> None:
+        """Actors that belong to this process end with it."""
+        if self._is_ours:
+            self._ray.shutdown()
+
+
+def join(address: str | None) -> Membership:
+    """Join the cluster at an address, or start one on this machine; a connection that is there already is used.
+
+    Raises:
+        ConfigError: ray is not installed.
+        StreamsegError: nobody answers at the address, or Ray does not start.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        return Membership(ray, is_ours=False)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    options: dict[str, Any] = {"address": address}
+    if address is None:
+        options = {"address": "local", "include_dashboard": False}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's own, about Ray's own future
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+    except Exception as error:  # Ray raises anything
+        reason = " ".join(str(error).split())[:200]
+        what = "start" if address is None else f"connect to {address!r}"
+        remedy = "look at its logs below /tmp/ray" if address is None else "check --ray-address (`ray status` there)"
+        raise StreamsegError(f"Ray did not {what} ({reason}): {remedy}") from None
+    return Membership(ray, is_ours=True)
+
+
+def import_ray() -> ModuleType:
+    """The library; ConfigError where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(
+            f"runtime: ray needs Ray ({error}): pip install 'streamseg[ray]', or leave --runtime out"
+        ) from None
+    module: ModuleType = ray
+    return module

@@ -1,0 +1,239 @@
+"""A run on Ray that ends with the process that started it: the same doors as `LocalRun`.
+
+    coordinator's rounds, in a thread          one thread for each emitter         the caller's thread
+    place, watch, place again              ->  takes its results, each once    ->  results
+
+Everything that takes part is made here, so nothing outlives this process, however it ends.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...frames import FrameResult
+from ...metrics import StreamTotals
+from ...pipeline.build import build_segmenter
+from ...pipeline.plan import RunPlan
+from ...runs.folder import RunFolder
+from ...sinks.stdout import ReaderGoneError
+from ..channel import Channel
+from ..job import note_end, raise_failures
+from ..resume import Resumption
+from .cast import Cast, gpus_for_each, workers_of
+from .coordinator import Coordinator
+from .joining import Membership, join
+from .receiving import OwnSinks, Receiver
+from .segmenting import BuildsSegmenter
+from .travelling import travelling
+from .wire import unpack_result
+
+__all__ = ["RayRun"]
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS = 0.25
+WAKE_SECONDS = 0.5  # how long the caller's thread may be deaf to signals, see `Channel`
+
+
+class RayRun:
+    """One run. `prepare` gets everything ready, `results()` does it.
+
+    Args:
+        plan: what to run.
+        build: makes the segmenter, in each worker.
+        deliver: whether the caller wants every result; else those of failed frames alone.
+    """
+
+    def __init__(self, plan: RunPlan, build: BuildsSegmenter | None = None, *, deliver: bool = True) -> None:
+        self.plan = plan
+        self.folder: RunFolder | None = None
+        self.stream_errors: dict[str, Exception] = {}
+        self._away = travelling(plan)
+        self._build = build or partial(build_segmenter, self._away.settings, progress=False)
+        self._deliver = deliver or any(sink.kind == "stdout" for sink in plan.settings.sinks)
+        self._resumption = Resumption({})
+        self._membership: Membership | None = None
+        self._coordinator: Coordinator | None = None
+        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue, wake_seconds=WAKE_SECONDS)
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._receivers: list[Receiver] = []
+        self._conductor = threading.Thread(target=self._conduct, name="conductor")
+        self._caller: threading.Thread | None = None
+
+    def prepare(self) -> dict[str, Any]:
+        """Join or start the cluster, and load the model in every worker; what identifies it.
+
+        Raises:
+            ConfigError: the cluster lacks what is asked for, or ray is not installed.
+            StreamsegError: no cluster; or the model's errors.
+        """
+        settings = self.plan.settings
+        self._membership = member = join(settings.ray.address)
+        try:
+            gpus = gpus_for_each(settings.ray.gpus_per_worker, member.gpus)
+            workers = workers_of(settings.ray.num_workers, gpus, member.gpus)
+            self._cast = Cast(
+                plan=self._away,
+                folder=None if settings.output is None else Path(settings.output).absolute(),
+                build=self._build,
+                torch_threads=settings.torch_threads or torch.get_num_threads(),
+                deliver=self._deliver,
+                gpus=gpus,
+                home=member.node,
+            )
+            self._coordinator = Coordinator(self._cast, self._away.settings, workers)
+            return self._coordinator.prepare()
+        except BaseException:
+            self.leave()
+            raise
+
+    def begin(self, folder: RunFolder | None, resumption: Resumption) -> None:
+        """Where to write, and where the streams go on."""
+        self.folder, self._resumption = folder, resumption
+
+    def results(self) -> Generator[FrameResult, None, None]:
+        """See `Job.results`. Each stream's frames are in order, whatever happens to processes meanwhile.
+
+        Raises:
+            StreamsegError: a stage failed, or, at the end, streams did; the message names them.
+        """
+        self._caller = threading.current_thread()
+        try:
+            self._conductor.start()
+            yield from self._results
+        finally:
+            self.stop()
+            while self._conductor.is_alive():
+                self._conductor.join(WAKE_SECONDS)
+        raise_failures(self._failure, self.stream_errors, len(self.plan.streams))
+
+    def stop(self) -> None:
+        """See `Job.stop`."""
+        self._stopping.set()
+        self._results.cancel()
+
+    def totals(self) -> dict[str, StreamTotals]:
+        """See `Job.totals`; they are as old as the last round."""
+        known = {} if self._coordinator is None else self._coordinator.totals()
+        return {name: known.get(name) or self._before(name) for name in self.plan.names}
+
+    def losses(self) -> dict[str, dict[str, dict[str, int]]]:
+        """See `Job.losses`."""
+        placed = {} if self._coordinator is None else self._coordinator.streams
+        found = {
+            name: {sink: dict(lost) for sink, lost in stream.report.losses.items()}
+            for name, stream in list(placed.items())
+            if stream.report is not None
+        }
+        return {name: losses for name, losses in found.items() if losses}
+
+    @property
+    def state(self) -> str:
+        """See `Job.state`."""
+        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
+            return "failed"
+        return "finished" if all(status == "done" for status in self.statuses().values()) else "stopped"
+
+    def statuses(self) -> dict[str, str]:
+        """See `Job.statuses`."""
+        placed = {} if self._coordinator is None else self._coordinator.streams
+        return {
+            name: placed[name].status if name in placed else "done" if self._resumption.is_done(name) else "starting"
+            for name in self.plan.names
+        }
+
+    def _before(self, name: str) -> StreamTotals:
+        """Counts of the part of a run that was done before."""
+        from ...metrics import StreamCounters
+
+        counters = StreamCounters()
+        if (commit := self._resumption.commit(name)) is not None:
+            counters.go_on_from(commit.totals)
+        return counters.totals()
+
+    # Running.
+
+    def _conduct(self) -> None:
+        """The run from its first stream to the end of the last. Then the caller's loop ends."""
+        try:
+            self._run()
+            note_end(self)
+        except Exception as error:  # a bug, too, has to end the caller's loop
+            self._failure = self._failure or error
+        finally:
+            self.leave()
+            self._results.close()
+
+    def _run(self) -> None:
+        coordinator = self._coordinator
+        assert coordinator is not None, "results() before prepare()"
+        for stream in self._away.streams:
+            if not self._resumption.is_done(stream.name):
+                coordinator.add(stream)
+        own = OwnSinks(self.plan, self._resumption, self._stopping) if self._deliver else None
+        for emitter in coordinator.emitters if self._deliver else ():
+            self._receivers.append(Receiver(emitter.actor, partial(self._give, own), self._stopping))
+        for receiver in self._receivers:
+            receiver.start()
+        self._rounds(coordinator)
+        for receiver in self._receivers:
+            receiver.join()
+        if own is not None:
+            own.close()
+
+    def _rounds(self, coordinator: Coordinator) -> None:
+        while not coordinator.all_ended and coordinator.failure is None and not self._stopping.is_set():
+            began = time.monotonic()
+            coordinator.round(ROUND_SECONDS)
+            self._note(coordinator)
+            if self._caller is not None and not self._caller.is_alive():
+                self.stop()
+            if not coordinator.all_ended:
+                self._stopping.wait(max(0.0, began + ROUND_SECONDS - time.monotonic()))
+        self._failure = self._failure or coordinator.failure
+        if coordinator.all_ended:
+            coordinator.close()
+        else:
+            self._stopping.set()
+            coordinator.stop()
+        self._note(coordinator)
+
+    def _note(self, coordinator: Coordinator) -> None:
+        """What the last round has brought."""
+        for packed in coordinator.take_failed():
+            if not self._deliver:
+                self._results.offer(unpack_result(packed))
+        for name, placed in coordinator.streams.items():
+            fault = None if placed.report is None else placed.report.fault
+            if fault is not None and name not in self.stream_errors:
+                self.stream_errors[name] = fault.error()
+                if len(self.plan.streams) > 1:
+                    logger.error("%s", fault.text)
+
+    def _give(self, own: "OwnSinks | None", result: FrameResult) -> None:
+        """A result that has arrived."""
+        try:
+            if own is not None:
+                own.write(result)
+        except Exception as error:
+            with self._lock:
+                self._failure = self._failure or error
+            self.stop()
+            return
+        self._results.put(result)
+
+    def leave(self) -> None:
+        """End all processes that belong to the run."""
+        if self._coordinator is not None:
+            self._coordinator.discard()
+        if self._membership is not None:
+            self._membership.leave()
+            self._membership = None
