@@ -1,4 +1,4 @@
-"""Score predictions, or a model on its procedural world: `python -m pipelines.evaluate --help`."""
+"""Score predictions against ground truth, or a model: `python -m pipelines.evaluate --help`."""
 
 import sys
 

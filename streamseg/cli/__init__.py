@@ -4,7 +4,7 @@ Errors are one line on stderr: 2 for a wrong use, 1 for a run that failed, 130 f
 before a command needs it, so `--help` is quick.
 """
 
-from . import about, demo, export, probe, query, run, segment, stats, view, world  # noqa: F401  each adds its commands
+from . import about, demo, evaluate, export, probe, query, run, segment, stats, view, world  # noqa: F401  each adds its commands
 from .app import main
 
 __all__ = ["main"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Self
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,8 @@ class DetectionLog:
     """
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=LOG_BYTES)  # noqa: SIM115 - closed by `close`
+        self._file = SpooledTemporaryFile(max_size=LOG_BYTES)  # noqa: SIM115 - closed with the log
+        self.close = finalize(self, self._file.close)  # forgets everything; also when nobody needs the log any more
         self._frames = 0
 
     def append(self, detections: Detections) -> None:
@@ -118,10 +120,6 @@ class DetectionLog:
         self._file.seek(0)
         for _ in range(self._frames):
             yield pickle.load(self._file)  # written by this object, into a file without a name
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._file.close()
 
 
 def _sums(places: Counts, pixels: Counts, count: int) -> Similarity:

@@ -119,7 +119,7 @@ class PanopticFolder:
         path = self.pictures / png
         try:
             with Image.open(path) as image:
-                mode, pixels = image.mode, np.asarray(image).astype(np.int32)
+                mode, pixels = image.mode, np.asarray(image)
         except (OSError, UnidentifiedImageError, ValueError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise EvaluationError(
@@ -127,8 +127,9 @@ class PanopticFolder:
             ) from None
         if mode != "RGB":
             raise EvaluationError(f"{path} is of mode {mode}, expected 8 bit RGB with id = R + 256 G + 65536 B")
-        ids: npt.NDArray[np.int32] = pixels[..., 0] | pixels[..., 1] << 8 | pixels[..., 2] << 16
-        return ids
+        packed = np.zeros((*pixels.shape[:2], 4), np.uint8)
+        packed[..., :3] = pixels
+        return packed.view("<u4")[..., 0].astype(np.int32, copy=False)
 
 
 def paired_frames(ground_truth: PanopticFolder, predictions: PanopticFolder) -> Iterator[FramePair]:

@@ -1,0 +1,108 @@
+"""`evaluate`: predictions against ground truth, by any of the field's metrics."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .arguments import Parser
+from .compared_frame import ComparedFrame
+from .fault_report import check_report_path, write_report
+from .faults import Faults
+from .inputs import Inputs, open_inputs
+from .progress import ProgressBar
+from .report import print_table, score_tables, write_json
+from .sides import Predictions, Truth, feed
+from .video_scores import METRICS, VideoScores
+from .youtube_vis import YoutubeVisTruth, score_tracks
+
+__all__ = ["main"]
+
+Document = dict[str, Any]
+
+
+def main(arguments: Sequence[str], program: str, commands: Sequence[str]) -> int:
+    """Score, print the tables, write the documents."""
+    options = _parser(program, commands).parse_args(arguments)
+    if options.report is not None:
+        check_report_path(options.report)
+    inputs = open_inputs(options.ground_truth, options.predictions)
+    metrics = inputs.chosen(_split(options.metrics))
+    labels = dict(inputs.truth.labels) if inputs.truth is not None else {}
+    faults = Faults(inputs.truth.categories) if inputs.truth is not None and options.report is not None else None
+    document = _score(inputs, metrics, faults, details=options.details)
+    if not options.quiet:
+        for made in score_tables(document, labels):
+            print_table(made)
+    if options.output is not None:
+        write_json(options.output, document)
+    if options.report is not None:
+        title = f"{options.predictions} against {options.ground_truth}"
+        write_report(options.report, title, document, labels, faults or Faults({}))
+    return 0
+
+
+def _score(inputs: Inputs, metrics: Sequence[str], faults: Faults | None, *, details: bool) -> Document:
+    document: Document = {}
+    of_frames = [metric for metric in metrics if metric != "ap" or inputs.tracks is None]
+    if inputs.truth is not None and inputs.predictions is not None and of_frames:
+        document |= _score_frames(inputs.truth, inputs.predictions, of_frames, faults, details=details)
+    if "ap" in metrics and inputs.tracks is not None:
+        path, results = inputs.tracks
+        truth = YoutubeVisTruth.read(path)
+        document |= {name: score_tracks(truth, result).to_dict() for name, result in results.items()}
+    return document
+
+
+def _score_frames(
+    truth: Truth, predictions: Predictions, metrics: Sequence[str], faults: Faults | None, *, details: bool
+) -> Document:
+    # Tracks that are worst are found by what STQ knows of them.
+    fed = metrics if faults is None or "stq" not in truth.metrics else [*metrics, "stq"]
+    scores = VideoScores(truth.categories, truth.labels, metrics=fed, keep_videos=details)
+    with ProgressBar("frames") as bar:
+
+        def frame_added(video: str, name: str, frame: ComparedFrame) -> None:
+            bar(scores.frames, truth.frame_count or scores.frames)
+            if faults is not None:
+                faults.add_frame(video, name, frame)
+
+        def video_ended(video: str) -> None:
+            if faults is not None:
+                faults.add_tubes(video, scores.last_tubes)
+
+        feed(scores, truth, predictions, video_ended=video_ended, frame_added=frame_added)
+    document = scores.to_dict()
+    return document if "stq" in metrics else {name: part for name, part in document.items() if name[:3] != "stq"}
+
+
+def _split(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return tuple(dict.fromkeys(name for text in given for name in text.split(",") if name))
+
+
+def _parser(program: str, commands: Sequence[str]) -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=program,
+        description="Score predictions against ground truth: panoptic pictures (COCO's layout), panoptic video "
+        "(VIPSeg's), tracks (YouTube-VIS JSON, MOTS text), and runs of streamseg as predictions. "
+        f"`{program} {' | '.join(commands)}` evaluates something else.",
+    )
+    parser.add_argument("--ground-truth", type=Path, required=True, metavar="DIR", help="or the JSON document in it")
+    parser.add_argument(
+        "--predictions", type=Path, required=True, metavar="DIR", help="or the JSON document in it, or a run's folder"
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help=f"some of {', '.join(METRICS)}; default: all that the ground truth allows",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the scores as JSON")
+    parser.add_argument("--details", action="store_true", help="in the JSON, the scores of each video too")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="an .html or .png with the worst frames and tracks in pictures"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no tables")
+    return parser
