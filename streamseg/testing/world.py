@@ -8,6 +8,7 @@ and `tests/test_testing.py` measures it. So trackers can be tested and tuned wit
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from ..world.snapshot import WorldSegment
 from ..world.video import World, WorldFrame
 from .words import EMBEDDING_DIM, VOID, phrase, text_classifier, unit
 
-__all__ = ["Sighting", "WorldSegmenter"]
+__all__ = ["Filmed", "Sighting", "WorldSegmenter"]
 
 SLOTS = 100  # learned queries; those that are nothing never show
 STRIDE = 4  # of the mask logits
@@ -66,6 +67,18 @@ ALPHA, BETA = 0.4, 0.8  # the paper's
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+
+class Filmed(Protocol):
+    """Frames with exact truth; a `World` is that, and so is anything else that tells what its frames show."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def size_hw(self) -> tuple[int, int]: ...
+
+    def frame(self, index: int) -> WorldFrame: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +122,7 @@ class WorldSegmenter:
 
     def __init__(
         self,
-        worlds: World | Mapping[str, World],
+        worlds: World | Mapping[str, Filmed],
         *,
         seed: int = 0,
         min_objectness: float = 0.15,
@@ -173,8 +186,8 @@ class WorldSegmenter:
             valid=valid,
         )
 
-    def _world(self, frame: Frame) -> World:
-        known = {frame.stream_id: self.worlds} if isinstance(self.worlds, World) else self.worlds
+    def _world(self, frame: Frame) -> Filmed:
+        known: Mapping[str, Filmed] = {frame.stream_id: self.worlds} if isinstance(self.worlds, World) else self.worlds
         if frame.stream_id not in known:
             raise ConfigError(f"no world is known for stream {frame.stream_id!r}, expected one of {', '.join(known)}")
         world = known[frame.stream_id]

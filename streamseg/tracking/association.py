@@ -31,7 +31,8 @@ class Association:
         labels: (N,) int64, position in the vocabulary's categories, then background. A tracked query has its track's.
         scores: (N,) float32, the weight in the merge: the track's (a query's own without one) probability of that label
             times 1 - p(void).
-        keep: (N,) bool, whether the published rule keeps the query: void is not the likeliest in this frame.
+        keep: (N,) bool, whether the published rule keeps the query: void is not the likeliest. With fused scores the
+            rule is asked of these, so that a track does not vanish for a frame in which the model hesitates.
         states: for each id of `ids`, the track's state and its age in frames.
         events: as of `FrameResult.events`.
         ended: tracks that are over, by id.

@@ -11,7 +11,7 @@ from ..config.tracking import TrackingSettings
 from ..queries import Queries
 from .gallery import remember
 from .labels import hysteresis, log_posterior
-from .observation import COVERAGE_STEPS, Observation
+from .observation import COVERAGE_STEPS, Observation, beats_void
 from .rows import TrackRows, unit_embeddings
 
 __all__ = ["TrackBank"]
@@ -82,6 +82,10 @@ class TrackBank(TrackRows):
         """(T,), probability of the label times 1 - p(void)."""
         label = self.log_posteriors().gather(1, self.label[:, None])[:, 0]
         return label.exp() * (1 - self.void_sum / self.weight)
+
+    def keep(self) -> Tensor:
+        """(T,) bool, the published rule on the fused scores: some category is likelier than void."""
+        return beats_void(self.log_posteriors().amax(-1), self.void_sum / self.weight)
 
     def seen_again(
         self,

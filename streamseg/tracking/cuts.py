@@ -1,7 +1,9 @@
-"""Scene cuts: the picture changes, its meaning changes, and hardly a track finds itself again.
+"""Scene cuts: the picture changes, its meaning changes, and a good part of the tracks does not find itself again.
 
 Any one of the three alone happens without a cut: lights go on, a bus fills the view, an object turns. So all of them
-are asked, and the question comes before any match is committed: what overlaps by chance must not move a track.
+are asked, and the question comes before any match is committed: what overlaps by chance must not move a track. Chance
+matches are common: where a handful of things gives way to another handful, half of them may find a query that lies in
+their place and is of their size. So colours and meaning decide, and the matches have to be nearly complete to object.
 """
 
 import numpy as np

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..queries import Queries
 from .labels import LOWEST_LOG_SCORE
 
-__all__ = ["COVERAGE_STEPS", "Observation", "centres_yx", "observe", "published_keep"]
+__all__ = ["COVERAGE_STEPS", "Observation", "beats_void", "centres_yx", "observe", "published_keep"]
 
 COVERAGE_STEPS = 4
 """A cell holds four positions of the quarter-size logits, so coverage is a multiple of 1/4 and fits a byte."""
@@ -80,9 +80,13 @@ def observe(queries: Queries) -> Observation:
 
 def published_keep(queries: Queries) -> Tensor:
     """(N,) bool: some category is likelier than void, by the published scores (with their floor of 1e-8)."""
-    void = queries.void_probability.float()
-    best = queries.class_log_scores.float().amax(-1).exp()
-    return (best * (1 - void) + 1e-8).log() >= (void + 1e-8).log()
+    return beats_void(queries.class_log_scores.float().amax(-1), queries.void_probability.float())
+
+
+def beats_void(best_log_score: Tensor, void_probability: Tensor) -> Tensor:
+    """(N,) log score of the likeliest category, without void, and (N,) p(void) -> (N,) bool, the published rule."""
+    best = best_log_score.exp() * (1 - void_probability)
+    return (best + 1e-8).log() >= (void_probability + 1e-8).log()
 
 
 def visible_share(flat_coverage: Tensor, objectness: Tensor) -> Tensor:

@@ -244,13 +244,13 @@ class StageTracker:
     ) -> Association:
         """Labels and scores of all queries, and their ids. `rows` (N,) has the track of each query, -1 for none."""
         assert self._bank is not None
-        labels, scores = seen.label.clone(), seen.score.clone()
+        labels, scores, keep = seen.label.clone(), seen.score.clone(), seen.keep.clone()
         tracked = np.flatnonzero(rows >= 0)
         if len(tracked):
             members = torch.from_numpy(tracked).to(labels.device)
             tracks = self._bank.select(torch.from_numpy(rows[tracked]).to(labels.device))
-            labels[members], scores[members] = tracks.label, tracks.scores()
-        host_labels, host_scores, host_keep = to_host(labels, scores, seen.keep)
+            labels[members], scores[members], keep[members] = tracks.label, tracks.scores(), tracks.keep()
+        host_labels, host_scores, host_keep = to_host(labels, scores, keep)
         host_labels = host_labels.astype(np.int64)
         for query in tracked.tolist():
             self._regions[rows[query]].isthing = bool(self._register.isthing[host_labels[query]])
@@ -268,7 +268,7 @@ class StageTracker:
         for (_, identity), sums in zip(naming.left, self._bank.embedding_sums(left), strict=True):
             self._register.release(identity, sums)
         self._bank = self._bank.without_sums(left)
-        return Association(naming.ids, labels, scores, seen.keep, naming.states, events)
+        return Association(naming.ids, labels, scores, keep, naming.states, events)
 
     def _forget(self, now: float) -> None:
         """End the tracks that will not be recognised any more."""

@@ -119,9 +119,10 @@ def test_stuff_that_goes_on_does_not_hide_a_cut() -> None:
     similarity = np.zeros((6, 2))
     similarity[4, 0] = similarity[5, 1] = 0.9
     found = cues(6, [0.9, 0.9], similarity=similarity, iou=similarity, clip_cosine=0.1)
+    few = replace(SETTINGS, cut_matched=0.3)  # two of six are matched
     mixed = replace(tracks(6), isthing=np.array([True] * 4 + [False] * 2))
-    assert match(found, mixed, 0.9, SETTINGS).cut
-    assert not match(found, tracks(6), 0.9, SETTINGS).cut
+    assert match(found, mixed, 0.9, few).cut
+    assert not match(found, tracks(6), 0.9, few).cut
 
 
 def test_the_likeliest_is_born_and_what_it_covers_is_not() -> None:

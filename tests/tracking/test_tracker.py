@@ -201,12 +201,24 @@ def test_background_is_followed_and_gets_no_id_nor_row() -> None:
 
 
 def test_what_the_rule_does_not_keep_gets_its_id_when_it_is_shown() -> None:
-    associator = tracker()
+    associator = tracker(smoothing=False)
     hidden, shown = Box(16, 16, 24, 32, void=0.9), Box(16, 16, 24, 32, void=0.05)
     assert run(associator, [[hidden]] * 3 + [[shown]]) == [[0], [0], [0], [1]]
     found = see(associator, 4, hidden)
     assert found.ids.tolist() == [1]
     assert found.keep.tolist() == [False]
+
+
+def test_the_rule_is_asked_of_the_track_and_not_of_its_single_frames() -> None:
+    hidden, shown = Box(16, 16, 24, 32, void=0.9), Box(16, 16, 24, 32, void=0.05)
+    for usual, odd, kept in ((shown, hidden, True), (hidden, shown, False)):
+        associator = tracker()
+        run(associator, [[usual]] * 5)
+        assert see(associator, 5, odd).keep.tolist() == [kept]
+        assert see(associator, 6, usual, Box(80, 120, 24, 32, PERSON, objectness=0.2, void=0.05)).keep.tolist() == [
+            kept,
+            True,  # nobody follows it, so the frame decides
+        ]
 
 
 def test_a_scene_cut_breaks_up_places_and_keeps_looks() -> None:
