@@ -1,5 +1,6 @@
 """What every test gets: caches of its own, no way to the network, and the rules of the `cuda` marker."""
 
+import multiprocessing
 import os
 import shutil
 import socket
@@ -16,6 +17,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DEAD_PROXY = "http://127.0.0.1:9"
 LOOPBACK = "localhost,127.0.0.1,::1"
 
+# There is one fork server for all tests. What it has loaded, its children need not load: torch takes seconds.
+PRELOADED = (
+    "tests.cli.quick_run",
+    "tests.runtime.killed_run",
+    "streamseg.cli.summary",
+    "streamseg.runtime.run",
+    "streamseg.sinks.build",
+)
+
 CACHE_ROOT = pytest.StashKey[str]()
 
 
@@ -27,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[scheme] = os.environ[scheme.upper()] = DEAD_PROXY
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = LOOPBACK
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    multiprocessing.set_forkserver_preload([*PRELOADED])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -39,6 +50,12 @@ def cache_variables(root: Path) -> dict[str, str]:
         "HF_HOME": str(root / "huggingface"),
         "STREAMSEG_CACHE": str(root / "streamseg"),
     }
+
+
+@pytest.fixture(scope="session")
+def processes() -> multiprocessing.context.ForkServerContext:
+    """Where children come from that need not load torch again."""
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(autouse=True)

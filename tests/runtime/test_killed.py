@@ -15,14 +15,6 @@ from tests.runtime.small_runs import FRAMES
 PATIENCE_SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def processes() -> multiprocessing.context.ForkServerContext:
-    """Children that need not load torch again."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.runtime.killed_run", "streamseg.runtime.run", "streamseg.sinks.build"])
-    return context
-
-
 def whole_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
