@@ -1,28 +1,34 @@
-"""From a plan to the parts of a run: segmenter, trackers, sinks."""
+"""From a plan to the parts of a run: segmenter and sinks. Torch is loaded with the segmenter, not before: processes
+that only write results do without."""
 
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..acceleration import optimize
 from ..config.run import RunSettings
 from ..config.sources import SelectionSettings
 from ..fcclip.spec import DEFAULT_MODEL
-from ..segmenter import Segmenter
 from ..sinks.base import StreamFacts
 from ..sinks.build import build_sink
 from ..sinks.guard import GuardedSink
 from ..sources.base import SourceInfo, Stop
 from .plan import RunPlan, StreamPlan
 
+if TYPE_CHECKING:
+    from ..segmenter import Segmenter
+
 __all__ = ["build_segmenter", "build_sinks", "expected_results", "result_fps"]
 
 
-def build_segmenter(settings: RunSettings, *, progress: bool = True) -> Segmenter:
+def build_segmenter(settings: RunSettings, *, progress: bool = True) -> "Segmenter":
     """The model of a run, filled and made as fast as asked for.
 
     Errors as of `Segmenter.load`.
     """
+    from ..acceleration import optimize
+    from ..segmenter import Segmenter
+
     model = settings.model
     segmenter = Segmenter.load(
         model.name or DEFAULT_MODEL,

@@ -63,9 +63,6 @@ class Channel(Generic[T]):
     def cancelled(self) -> bool:
         return self._cancelled
 
-    def __len__(self) -> int:
-        return len(self._items)
-
     def __iter__(self) -> Iterator[T]:
         """Items as they come, until the channel is closed and empty, or cancelled."""
         while True:

@@ -54,11 +54,13 @@ class Closing:
         finished: it has ended by itself; else the run was stopped, and can go on from here.
         state: of the tracker after the last frame; None where it is not known to be whole.
         remaining: tracks that were alive, where the stream has ended.
+        left: why decoded frames have no result, where there may be such, and nobody else counts them.
     """
 
     finished: bool
     state: TrackerState | None = None
     remaining: tuple[TrackRow, ...] = ()
+    left: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,11 +152,6 @@ class Emitter:
     def committed(self) -> Commit | None:
         """The last place that was noted; from any thread."""
         return self._committed
-
-    @property
-    def waiting(self) -> int:
-        """Results that have not been written yet; about so many, from any thread."""
-        return len(self._channel)
 
     def put(self, item: Outgoing | Handover | Closing) -> bool:
         """The next result, waiting for room; False where the emitter has failed."""
@@ -270,6 +267,8 @@ class Emitter:
         return {"decoded": decoded, "dropped": dropped, **counts, "emitted": now.emitted}
 
     def _close(self, closing: Closing) -> None:
+        if closing.left is not None and (left := self.counters.totals().in_flight):
+            self.counters.dropped(closing.left, left)
         if not self.live:  # a run that goes on cuts off what closing adds
             self._commit_stop(closing)
         for sink in self._inner:

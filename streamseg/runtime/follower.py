@@ -18,9 +18,10 @@ from ..vocabulary import Vocabulary
 from .channel import Channel
 from .emitter import Closing, Outgoing
 from .intake import Arrived
+from .reasons import reason_of
 from .torch_threads import use_threads
 
-__all__ = ["Follower", "Lane", "Segmented", "TakesOutgoing", "reason_of"]
+__all__ = ["Follower", "Lane", "Segmented", "TakesOutgoing"]
 
 logger = logging.getLogger(__name__)
 
@@ -191,9 +192,3 @@ class Follower:
 
     def _state(self) -> Mapping[str, Any]:
         return {} if self.lane.live and not self.lane.survives else self.lane.tracker.state_dict()
-
-
-def reason_of(error: Exception) -> str:
-    """One line about an error, for records and messages."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, StreamsegError) else f"{type(error).__name__}: {text}" if text else repr(error)

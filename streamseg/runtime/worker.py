@@ -15,8 +15,9 @@ from ..queries import Queries
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .device_pass import IN_FLIGHT, DevicePass
-from .follower import Follower, Lane, Segmented, reason_of
+from .follower import Follower, Lane, Segmented
 from .intake import Ended, Intake
+from .reasons import reason_of
 from .turns import Turns
 
 __all__ = ["Lane", "SegmentsFrames", "Worker"]

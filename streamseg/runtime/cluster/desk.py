@@ -152,9 +152,7 @@ class Desk:
                 self.fault = fault
                 if totals is not None:
                     self._follow(totals)
-                if left := self._counters.totals().in_flight - self.emitter.waiting:
-                    self._counters.dropped("stopped", max(0, left))
-            self.emitter.put(closing)
+            self.emitter.put(replace(closing, left="stopped"))
 
     def _outgoing(self, parcel: Parcel) -> Outgoing:
         picture = NO_PICTURE if parcel.origin is None else frame_of(ray.get(parcel.origin[0]), parcel.origin[1]).rgb

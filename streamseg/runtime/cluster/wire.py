@@ -20,8 +20,8 @@ from ...sources.base import Position
 from ...tracks import TrackRow
 from ...vocabulary import Vocabulary
 from ..emitter import Outgoing, TrackerState
-from ..follower import reason_of
 from ..intake import Arrived
+from ..reasons import reason_of
 
 __all__ = [
     "NO_PICTURE",
