@@ -20,6 +20,8 @@ __all__ = ["main"]
 
 Document = dict[str, Any]
 
+LAST = ("miou", "vc", "details")
+
 
 def main(arguments: Sequence[str], program: str, commands: Sequence[str]) -> int:
     """Score, print the tables, write the documents."""
@@ -51,7 +53,8 @@ def _score(inputs: Inputs, metrics: Sequence[str], faults: Faults | None, *, det
         path, results = inputs.tracks
         truth = YoutubeVisTruth.read(path)
         document |= {name: score_tracks(truth, result).to_dict() for name, result in results.items()}
-    return document
+    # In the order in which the reference numbers are written, what they do not have behind it.
+    return dict(sorted(document.items(), key=lambda entry: entry[0] in LAST))
 
 
 def _score_frames(
