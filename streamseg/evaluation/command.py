@@ -45,4 +45,10 @@ def _world(arguments: Sequence[str], program: str) -> int:
     return command(arguments, program)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"world": _world}
+def _tracking(arguments: Sequence[str], program: str) -> int:
+    from .tracking.command import main as command
+
+    return command(arguments, program)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"world": _world, "tracking": _tracking}
