@@ -177,9 +177,10 @@ def _plain_hota(sums: dict[str, Any], frames: Sequence[tuple[Any, Any, Any]]) ->
                 together[t, g] += iou[row, column] / union if union > EPSILON else 0.0
     matches: list[Counter[tuple[int, int]]] = [Counter() for _ in ALPHAS]
     for true, guesses, iou in frames:
-        weight = np.array(
-            [[together[t, g] / (true_count[t] + count[g] - together[t, g]) for g in guesses] for t in true]
-        )
+        weight = np.zeros(iou.shape)
+        for row, t in enumerate(true):
+            for column, g in enumerate(guesses):
+                weight[row, column] = together[t, g] / (true_count[t] + count[g] - together[t, g])
         rows, columns = linear_sum_assignment(-(weight * iou))
         for place, alpha in enumerate(ALPHAS):
             good = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= alpha - EPSILON]
