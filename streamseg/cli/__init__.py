@@ -4,7 +4,20 @@ Errors are one line on stderr: 2 for a wrong use, 1 for a run that failed, 130 f
 before a command needs it, so `--help` is quick.
 """
 
-from . import about, demo, evaluate, export, probe, query, run, segment, stats, view, world  # noqa: F401  each adds its commands
+from . import (  # noqa: F401  each adds its commands
+    about,
+    demo,
+    evaluate,
+    export,
+    plan,
+    probe,
+    query,
+    run,
+    segment,
+    stats,
+    view,
+    world,
+)
 from .app import main
 
 __all__ = ["main"]
