@@ -51,4 +51,10 @@ def _tracking(arguments: Sequence[str], program: str) -> int:
     return command(arguments, program)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"world": _world, "tracking": _tracking}
+def _speed(arguments: Sequence[str], program: str) -> int:
+    from .speed_command import main as command
+
+    return command(arguments, program)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"speed": _speed, "world": _world, "tracking": _tracking}

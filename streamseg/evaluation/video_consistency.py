@@ -107,7 +107,9 @@ class _Lasting:
 
 def _labels(ids: Ids, segments: Sequence[SegmentInfo]) -> Labels:
     """(H, W) category of each pixel, -1 for void."""
-    listed = by_id(segments)
-    found, places = np.unique(ids, return_inverse=True)
-    names = [listed[id_].category_id if id_ in listed else -1 for id_ in found.tolist()]
-    return np.array(names, np.int32)[places.reshape(ids.shape)]
+    categories = {id_: segment.category_id for id_, segment in by_id(segments).items()}
+    flat = ids.ravel()
+    # Maps are made of long runs: only their beginnings are looked up.
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1)) if flat.size else np.zeros(0, np.int64)
+    names = np.array([categories.get(id_, -1) for id_ in flat[starts].tolist()], np.int32)
+    return np.repeat(names, np.diff(starts, append=flat.size)).reshape(ids.shape)
