@@ -46,6 +46,8 @@ class TrackingSettings:
         velocity_seconds: half-life of a track's velocity.
         smoothing: fuse class scores over time; off, every frame's own count.
         smoothing_seconds: half-life of class scores under new ones.
+        edge_weight: how much class scores count where a mask reaches the picture's edge, so that part of it may be out
+            of sight; 1 as much as elsewhere.
         label_ratio: how many times as probable another label has to be, to replace a track's label.
         label_frames: for how many frames.
         kind_frames: the same where the label turns a thing into stuff or back, which costs the identity.
@@ -91,6 +93,7 @@ class TrackingSettings:
 
     smoothing: bool = True
     smoothing_seconds: float = 1.0
+    edge_weight: float = 0.3
     label_ratio: float = 1.2
     label_frames: int = 3
     kind_frames: int = 5
@@ -130,5 +133,5 @@ _SECONDS = tuple(field.name for field in fields(TrackingSettings) if field.name.
 _FRACTIONS = (
     *(field.name for field in fields(TrackingSettings) if field.name.endswith(("_objectness", "_iou", "_cosine"))),
     *("min_similarity", "gallery_novelty", "recognition_margin", "recognition_class_overlap", "birth_coverage"),
-    *("cut_change", "cut_matched"),
+    *("cut_change", "cut_matched", "edge_weight"),
 )

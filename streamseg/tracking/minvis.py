@@ -28,7 +28,7 @@ from .assign import assign
 from .association import Association, Classify
 from .checks import check_state, check_vocabulary
 from .identity import Identity, identity_from_state, identity_state
-from .observation import published_keep
+from .observation import beats_void, published_keep
 from .register import Register
 from .rows import TrackRows, unit_embeddings
 from .transfer import to_host
@@ -96,6 +96,11 @@ class SlotBank(TrackRows):
         best, label = self.class_sum.max(-1)
         return label, best / self.frames * (1 - self.void_sum / self.frames)
 
+    def keep(self) -> Tensor:
+        """(S,) bool, the published rule on the mean scores: some category is likelier than void."""
+        best = self.class_sum.amax(-1) / self.frames
+        return beats_void(best.log(), self.void_sum / self.frames)
+
 
 class MinVISTracker:
     """An `Associator`; what its methods promise stands there.
@@ -104,11 +109,20 @@ class MinVISTracker:
         settings: when an identity is confirmed; nothing else of them applies.
         vocabulary: of the queries to come.
         last_id: the largest id.
+        fused_rule: ask the published rule of a slot's mean scores, as the staged tracker does, and not of each frame.
     """
 
     kind = "minvis"
 
-    def __init__(self, settings: TrackingSettings, vocabulary: Vocabulary, *, last_id: int = MAX_SEGMENT_ID) -> None:
+    def __init__(
+        self,
+        settings: TrackingSettings,
+        vocabulary: Vocabulary,
+        *,
+        last_id: int = MAX_SEGMENT_ID,
+        fused_rule: bool = False,
+    ) -> None:
+        self._fused_rule = fused_rule
         self._register = Register(vocabulary, settings, last_id)
         self._restart()
 
@@ -144,7 +158,10 @@ class MinVISTracker:
         keep = published_keep(queries)
         if self._bank is None:
             return Association(np.zeros(0, np.int64), chosen, chosen.float(), keep, {})
-        labels, scores = self._bank.select(chosen).labels_and_scores()
+        slots = self._bank.select(chosen)
+        labels, scores = slots.labels_and_scores()
+        if self._fused_rule:
+            keep = slots.keep()
         host_labels, host_scores, host_keep = to_host(labels, scores, keep)
         naming = self._register.name(
             [self._slots[row] for row in rows.tolist()],

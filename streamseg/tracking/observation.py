@@ -13,7 +13,7 @@ from torch import Tensor
 from ..queries import Queries
 from .labels import LOWEST_LOG_SCORE
 
-__all__ = ["COVERAGE_STEPS", "Observation", "beats_void", "centres_yx", "observe", "published_keep"]
+__all__ = ["COVERAGE_STEPS", "Observation", "beats_void", "centres_yx", "observe", "published_keep", "reaches_edge"]
 
 COVERAGE_STEPS = 4
 """A cell holds four positions of the quarter-size logits, so coverage is a multiple of 1/4 and fits a byte."""
@@ -30,7 +30,8 @@ class Observation:
         objectness: (N,); 0 where the mask is empty, which no track can be.
         area: (N,).
         centre: (N, 2), y and x of the mask's middle.
-        weight: (N,), how much the query's class scores count: objectness x visible share x mask confidence.
+        weight: (N,), how much the query's class scores count: objectness x visible share x mask confidence, and less
+            where the mask reaches the picture's edge, so that part of the thing may be out of sight.
         query_embedding, pixel_feature: (N, C), unit length.
         log_scores: (N, K), class log scores without void, cut off at the lower end.
         void_probability: (N,), under the frame's vocabulary.
@@ -53,13 +54,14 @@ class Observation:
     keep: Tensor
 
 
-def observe(queries: Queries) -> Observation:
-    """Look at a frame's queries (at least one)."""
+def observe(queries: Queries, edge_weight: float = 1.0) -> Observation:
+    """Look at a frame's queries (at least one); `edge_weight` is the factor for masks that reach the edge."""
     coverage, probability = _masks(queries)
     flat = coverage.flatten(1)
     area = flat.sum(1)
     objectness = queries.objectness.float() * (area > 0)
     confidence = (probability.flatten(1) * flat).sum(1) / area.clamp(min=1e-6)
+    whole = torch.where(reaches_edge(coverage), edge_weight, 1.0)
     log_scores = queries.class_log_scores.float().clamp(min=LOWEST_LOG_SCORE)
     best, label = log_scores.max(-1)
     return Observation(
@@ -67,7 +69,7 @@ def observe(queries: Queries) -> Observation:
         objectness=objectness,
         area=area,
         centre=centres_yx(coverage),
-        weight=(objectness * visible_share(flat, objectness) * confidence).clamp(min=LEAST_WEIGHT),
+        weight=(objectness * visible_share(flat, objectness) * confidence * whole).clamp(min=LEAST_WEIGHT),
         query_embedding=F.normalize(queries.query_embedding.float(), dim=-1),
         pixel_feature=F.normalize(queries.pixel_feature.float(), dim=-1),
         log_scores=log_scores,
@@ -94,6 +96,12 @@ def visible_share(flat_coverage: Tensor, objectness: Tensor) -> Tensor:
     strength = flat_coverage * objectness[:, None]
     wins = (strength >= strength.amax(0)) & (flat_coverage > 0)
     return (flat_coverage * wins).sum(1) / flat_coverage.sum(1).clamp(min=1e-6)
+
+
+def reaches_edge(coverage: Tensor) -> Tensor:
+    """(N, h, w) -> (N,) bool, whether a mask covers some of the outermost cells."""
+    sides = (coverage[:, 0], coverage[:, -1], coverage[:, :, 0], coverage[:, :, -1])
+    return torch.stack([side.amax(1) for side in sides]).amax(0) > 0
 
 
 def centres_yx(coverage: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class StageTracker:
         now: float,
         picture_change: float | None,
     ) -> Association:
-        seen = observe(queries)
+        seen = observe(queries, self.settings.edge_weight)
         isthing = torch.from_numpy(self._register.isthing).to(seen.label.device)
         bank = self._bank_for(seen, queries)
         cues = measure(

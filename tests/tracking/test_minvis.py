@@ -54,3 +54,11 @@ def test_stuff_shares_its_id() -> None:
     boxes = [Box(64, 0, 64, 96, GRASS, looks=1), Box(64, 96, 64, 96, GRASS, looks=2), Box(0, 0, 24, 32, looks=3)]
     assert ids(tracker, 0, *boxes) == [1, 1, 2]
     assert [(row.id, row.isthing, row.frames) for row in tracker.finish()] == [(1, False, 1), (2, True, 1)]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_published_rule_is_asked_of_frames_or_of_means(fused: bool) -> None:
+    tracker = MinVISTracker(TrackingSettings(method="minvis"), VOCABULARY, fused_rule=fused)
+    for frame, void in enumerate((0.05, 0.05, 0.05, 0.9)):
+        found = tracker.update(made([Box(0, 0, 24, 32, void=void)]), frame=frame, seconds=None)
+    assert found.keep.tolist() == [fused]

@@ -7,7 +7,7 @@ import torch
 
 from streamseg.panoptic import published_scores
 from streamseg.queries import MaskGeometry
-from streamseg.tracking.observation import observe, published_keep
+from streamseg.tracking.observation import observe, published_keep, reaches_edge
 from tests.tracking.made_queries import CAR, GRASS, SIZE_HW, Box, made
 
 
@@ -40,6 +40,13 @@ def test_what_is_hidden_and_unsure_counts_less() -> None:
     assert under.weight[0] == apart.weight[0]
     assert float(under.weight[1] / apart.weight[1]) == pytest.approx(0.5, abs=0.01)
     assert float(apart.weight[1] / apart.weight[0]) == pytest.approx(0.6 / 0.9, abs=0.01)
+
+
+def test_what_may_be_half_out_of_the_picture_counts_less() -> None:
+    boxes = [Box(32, 32, 32, 32), Box(64, 168, 32, 40), Box(96, 32, 32, 32), Box(0, 96, 32, 32), Box(64, 0, 32, 32)]
+    assert reaches_edge(observe(made(boxes)).coverage).tolist() == [False, True, True, True, True]
+    plain, less = observe(made(boxes)), observe(made(boxes), edge_weight=0.5)
+    torch.testing.assert_close(less.weight, plain.weight * torch.tensor([1, 0.5, 0.5, 0.5, 0.5]))
 
 
 def test_labels_and_scores_are_the_frames_own() -> None:

@@ -23,7 +23,7 @@ from .machine import describe
 from .pictures import picture_sequences
 from .scenarios import SCENARIOS, Purpose, Sequence, sequences
 from .scores import mean_row
-from .suite import PERFECT, Eyes, Eyesight, Method, run_suite
+from .suite import FUSED_MINVIS, PERFECT, Eyes, Eyesight, Method, run_suite
 from .table import Rows, rows_as_dict, suite_markdown, suite_table, variant_table, variants_markdown
 from .tune import Trial, search
 
@@ -34,6 +34,7 @@ SEEN_BY = {"demo": "queries of the demo model", "oracle": "oracle queries"}
 METHODS: Mapping[str, Method] = {
     "streamseg": TrackingSettings(),
     "minvis": TrackingSettings(method="minvis"),
+    FUSED_MINVIS: FUSED_MINVIS,
     PERFECT: PERFECT,
 }
 

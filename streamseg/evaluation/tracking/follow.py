@@ -1,6 +1,6 @@
 """Queries through an associator and the published merge, to maps; every method in the same way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,16 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ...config.tracking import TrackingSettings
 from ...panoptic import panoptic_from_association
 from ...queries import Queries
 from ...tracking.association import Association, Associator, Classify
-from ...tracking.build import build_associator
 from ...tracking.observation import observe, published_keep
 from ...vocabulary import Vocabulary
 from .queries import LooksAt, SeenFrame
 
-__all__ = ["FoundSegment", "MapFrame", "follow", "follow_truth"]
+__all__ = ["Build", "FoundSegment", "MapFrame", "follow", "follow_truth"]
 
 TRUE_OVERLAP = 0.5  # of a query's mask with a true segment, for the query to show it
 
@@ -43,14 +41,23 @@ class MapFrame:
     events: tuple[str, ...] = ()
 
 
-def follow(frames: Iterable[SeenFrame], settings: TrackingSettings, segmenter: LooksAt) -> Iterator[MapFrame]:
-    """Associate and merge, as `pipeline.tracker.Tracker` does."""
+Build = Callable[[Vocabulary], Associator]
+
+
+def follow(frames: Iterable[SeenFrame], build: Build, segmenter: LooksAt) -> Iterator[MapFrame]:
+    """Associate and merge, as `pipeline.tracker.Tracker` does.
+
+    Args:
+        frames: of one sequence, in order.
+        build: makes the associator, for the first frame's vocabulary.
+        segmenter: whose queries these are.
+    """
     associator: Associator | None = None
     vocabulary: Vocabulary | None = None
     for seen in frames:
         queries = widened(seen.queries)
         if associator is None:
-            associator = build_associator(settings, queries.vocabulary)
+            associator = build(queries.vocabulary)
         elif vocabulary is not None and queries.vocabulary != vocabulary:
             associator.change_vocabulary(queries.vocabulary, _classify_with(segmenter, queries.vocabulary))
         vocabulary = queries.vocabulary

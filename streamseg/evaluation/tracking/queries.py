@@ -6,6 +6,7 @@ its queries, which tells when rendering or the model has changed.
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -159,7 +160,7 @@ def _write(path: Path, frames: list[SeenFrame]) -> None:
 def _read(path: Path) -> list[SeenFrame]:
     try:
         return [_unpacked(packed) for packed in torch.load(path, weights_only=True)]
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise EvaluationError(f"cannot read {path} ({reason}), expected what an earlier run kept: delete it") from None
 

@@ -10,12 +10,16 @@ from typing import Literal
 from ...config.tracking import TrackingSettings
 from ...segmenter import Segmenter
 from ...testing import WorldSegmenter
+from ...tracking.association import Associator
+from ...tracking.build import build_associator
+from ...tracking.minvis import MinVISTracker
+from ...vocabulary import Vocabulary
 from .follow import MapFrame, follow, follow_truth
 from .queries import LooksAt, SeenFrame, load_or_look
 from .scenarios import Sequence
 from .scores import METRICS, Row, ScoreSheet
 
-__all__ = ["PERFECT", "Eyes", "Eyesight", "Method", "Progress", "run_suite"]
+__all__ = ["FUSED_MINVIS", "PERFECT", "Eyes", "Eyesight", "Method", "Progress", "maps_of", "run_suite"]
 
 Eyes = Literal["demo", "oracle"]
 """Whose queries: the demo model's, or those of a scripted segmenter that knows the truth and errs as a model does."""
@@ -23,7 +27,10 @@ Eyes = Literal["demo", "oracle"]
 PERFECT: Literal["perfect identities"] = "perfect identities"
 """What the same queries give when each bears the identity of what it shows: nobody can do better by association."""
 
-Method = TrackingSettings | Literal["perfect identities"]
+FUSED_MINVIS: Literal["minvis, fused rule"] = "minvis, fused rule"
+"""The baseline with the published rule asked of its mean scores, as we ask it: how much of a lead is due to that."""
+
+Method = TrackingSettings | Literal["perfect identities", "minvis, fused rule"]
 Progress = Callable[[int, int], None]
 
 
@@ -96,4 +103,12 @@ def run_suite(
 
 def maps_of(frames: Several[SeenFrame], method: Method, segmenter: LooksAt) -> Iterator[MapFrame]:
     """What a method makes of a sequence."""
-    return follow(frames, method, segmenter) if isinstance(method, TrackingSettings) else follow_truth(frames)
+    if method == PERFECT:
+        return follow_truth(frames)
+
+    def build(vocabulary: Vocabulary) -> Associator:
+        if isinstance(method, TrackingSettings):
+            return build_associator(method, vocabulary)
+        return MinVISTracker(TrackingSettings(method="minvis"), vocabulary, fused_rule=True)
+
+    return follow(frames, build, segmenter)

@@ -13,10 +13,10 @@ from streamseg.errors import EvaluationError
 from streamseg.evaluation.command import main
 from streamseg.evaluation.tracking import command
 from streamseg.evaluation.tracking.ablations import ablations
-from streamseg.evaluation.tracking.follow import follow, follow_truth
+from streamseg.evaluation.tracking.follow import follow_truth
 from streamseg.evaluation.tracking.queries import SeenFrame
 from streamseg.evaluation.tracking.scenarios import SCENARIOS, Sequence
-from streamseg.evaluation.tracking.suite import PERFECT, Eyesight, run_suite
+from streamseg.evaluation.tracking.suite import FUSED_MINVIS, PERFECT, Eyesight, Method, maps_of, run_suite
 from streamseg.evaluation.tracking.table import rows_as_dict, suite_markdown, variants_markdown
 from streamseg.frames import Frame
 from streamseg.pipeline.tracker import Tracker
@@ -75,7 +75,7 @@ def test_maps_are_those_of_the_tracker(short: Sequence, seen: list[SeenFrame], m
     settings = replace(OURS, method=method)  # type: ignore[arg-type]
     segmenter = Eyesight("oracle").segmenter_for(short)
     tracker = Tracker(segmenter, settings)  # type: ignore[arg-type]
-    for frame, found in zip(seen, follow(seen, settings, segmenter), strict=True):
+    for frame, found in zip(seen, maps_of(seen, settings, segmenter), strict=True):
         rgb = short.video.frame(frame.index).rgb
         picture = Frame(rgb, frame.index, "world", pts_ticks=frame.index, time_base=1 / short.video.fps)
         result = tracker.update(frame.queries, picture)
@@ -94,7 +94,8 @@ def test_perfect_identities_are_those_of_the_truth(seen: list[SeenFrame]) -> Non
 
 
 def test_every_method_is_scored_on_the_same_queries(short: Sequence, kept: Path) -> None:
-    methods = {"ours": OURS, "minvis": TrackingSettings(method="minvis"), PERFECT: PERFECT}
+    methods: dict[str, Method] = {"ours": OURS, "minvis": TrackingSettings(method="minvis")}
+    methods |= {FUSED_MINVIS: FUSED_MINVIS, PERFECT: PERFECT}
     calls: list[tuple[int, int]] = []
     rows = run_suite([short], methods, Eyesight("oracle", kept), progress=lambda *call: calls.append(call))
     assert calls == [(1, 1)]
@@ -110,7 +111,7 @@ def test_every_method_is_scored_on_the_same_queries(short: Sequence, kept: Path)
 
 
 def test_words_that_change_keep_identities(short: Sequence, seen: list[SeenFrame]) -> None:
-    maps = list(follow(seen, OURS, Eyesight("oracle").segmenter_for(short)))
+    maps = list(maps_of(seen, OURS, Eyesight("oracle").segmenter_for(short)))
     before = {segment.id for segment in maps[3].segments if segment.isthing}
     after = {segment.id: segment.label for segment in maps[4].segments if segment.isthing}
     assert before & after.keys()
