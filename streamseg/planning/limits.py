@@ -1,9 +1,10 @@
 """What is too much, and what is done about it."""
 
+import math
 from dataclasses import dataclass
 
 from .costs import Costs
-from .placement import Plan
+from .placement import DAY_SECONDS, Plan
 
 __all__ = ["Limit", "cells", "limits"]
 
@@ -16,6 +17,7 @@ class Limit:
         what: its name.
         value, limit: how much of it there is in the plan, and how much there may be, in `unit`.
         remedy: what is done where it is too much.
+        splits: whether several clusters, each with its share of the cameras, have less of it each.
     """
 
     what: str
@@ -23,6 +25,7 @@ class Limit:
     limit: float
     unit: str
     remedy: str
+    splits: bool = False
 
     @property
     def share(self) -> float:
@@ -54,6 +57,15 @@ def limits(plan: Plan, costs: Costs) -> list[Limit]:
             node.cores * demand.load,
             "cores",
             "several runs: the processes that write stand on the machine that started the run, beside its folder",
+            splits=True,
+        ),
+        Limit(
+            "records on one disk",
+            plan.disk_gb_per_day / DAY_SECONDS,
+            costs["disk_gb_per_second"],
+            "GB/s",
+            "several runs, a folder each; or leave masks out of records; with rotation.keep_megabytes, old parts go",
+            splits=True,
         ),
         Limit(
             "actors of one cluster",
@@ -61,6 +73,7 @@ def limits(plan: Plan, costs: Costs) -> list[Limit]:
             costs["ray_actors"],
             "actors",
             "several clusters, each with its share of the cameras: streams know nothing of one another",
+            splits=True,
         ),
         Limit(
             "machines of one cluster",
@@ -68,6 +81,7 @@ def limits(plan: Plan, costs: Costs) -> list[Limit]:
             costs["ray_nodes"],
             "machines",
             "several clusters, each with its share of the cameras: streams know nothing of one another",
+            splits=True,
         ),
         Limit(
             "processes of one machine",
@@ -102,8 +116,4 @@ def limits(plan: Plan, costs: Costs) -> list[Limit]:
 
 def cells(plan: Plan, costs: Costs) -> int:
     """Independent clusters that the plan has to be split into."""
-    return max(1, *(-(-int(size) // int(limit)) for size, limit in _sizes(plan, costs)))
-
-
-def _sizes(plan: Plan, costs: Costs) -> list[tuple[float, float]]:
-    return [(plan.actors, costs["ray_actors"]), (plan.nodes + 1, costs["ray_nodes"])]
+    return max(1, *(math.ceil(limit.share) for limit in limits(plan, costs) if limit.splits))

@@ -9,7 +9,7 @@ from .costs import Costs
 from .demand import Demand
 from .stages import StageTimes, stage_times
 
-__all__ = ["Plan", "plan_cluster"]
+__all__ = ["DAY_SECONDS", "Plan", "plan_cluster"]
 
 CPU_THREADS = 2  # of a worker without a GPU: with so many its costs were measured
 DAY_SECONDS = 86_400
@@ -168,7 +168,7 @@ def _needs(
     if engines:
         engines_per_node = node.gpus * costs.gpu(demand.device).decoders
         needs["NVDEC engines"] = math.ceil(engines / (engines_per_node * load))
-    # Where there are several machines, decoders and workers find each other by chance: what leaves one enters another.
+    # Where there are several machines, decoders and workers find each other by chance: frames leave one, enter another.
     scattered = not demand.near and max(needs.values()) > 1
-    needs["network"] = math.ceil((camera_gbit + 2 * frame_gbit * scattered) / (node.network_gbit * load))
+    needs["network"] = math.ceil((camera_gbit + frame_gbit * scattered) / (node.network_gbit * load))
     return {name: max(1, count) for name, count in needs.items()}
