@@ -68,7 +68,15 @@ def join(address: str | None) -> Membership:
         what = "start" if address is None else f"connect to {address!r}"
         remedy = "look at its logs below /tmp/ray" if address is None else "check --ray-address (`ray status` there)"
         raise StreamsegError(f"Ray did not {what} ({reason}): {remedy}") from None
+    _silence(ray)
     return Membership(ray, is_ours=True)
+
+
+def _silence(ray: ModuleType) -> None:
+    """Ray prints on standard output when a process dies. Records may go there; and the run says so itself."""
+    worker = ray._private.worker
+    if hasattr(worker, "_worker_logs_enabled"):
+        worker._worker_logs_enabled = False
 
 
 def import_ray() -> ModuleType:

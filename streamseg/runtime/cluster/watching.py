@@ -46,6 +46,11 @@ class Watched:
     def is_up(self) -> bool:
         return self.incarnation is not None
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, on its machine; None while it begins."""
+        return None if self.incarnation is None else int(self.incarnation.split("-")[-2])
+
     def ask(self) -> Any:
         """What will be its answer; one question is on its way at a time."""
         if self._answer is None:
