@@ -38,6 +38,13 @@ def test_every_packaged_number_says_what_it_is() -> None:
         assert cost.value > 0
 
 
+def test_peaks_are_those_that_the_benchmark_divides_by() -> None:
+    from streamseg.benchmark.throughput import PEAK_FLOPS
+
+    for kind, gpu in load_costs().gpus.items():
+        assert gpu.peak_flops == max(flops for (name, _), flops in PEAK_FLOPS.items() if name == kind)
+
+
 def test_a_pipeline_report_replaces_its_stages(tmp_path: Path) -> None:
     stages = {"decode": 2.0, "segment": 50.0, "associate": 4.0, "fuse": 6.0, "record": 1.0, "sink jsonl": 3.0}
     costs = load_costs(written(tmp_path, {"machine": {}, "pipeline": [{"size_hw": [1000, 500], "stages": stages}]}))
