@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .panoptic import panoptic_from_queries as panoptic_from_queries
     from .pipeline.tracker import Tracker as Tracker
     from .queries import Queries as Queries
+    from .runtime.run import connect as connect
     from .runtime.run import run as run
     from .segmenter import Segmenter as Segmenter
     from .tracks import TrackRow as TrackRow
@@ -85,6 +86,7 @@ _HOME_OF = {
     "Vocabulary": "vocabulary",
     "VocabularyError": "errors",
     "WeightsError": "errors",
+    "connect": "runtime.run",
     "optimize": "acceleration",
     "panoptic_from_queries": "panoptic",
     "run": "runtime.run",

@@ -238,6 +238,9 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
     """The run itself, told of as it goes; Ctrl-C at any moment leaves a whole folder behind."""
+    if settings.ray.detach:
+        deploy(settings, resume=resume, overwrite=overwrite, quiet=quiet)
+        return
     from ..pipeline.plan import plan_run
     from ..runtime.run import check_run, prepare_run
     from ..sinks.stdout import ReaderGoneError
@@ -258,3 +261,22 @@ def execute(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool
             raise typer.Exit(1) from None
         finally:
             report.summary(job)
+
+
+def deploy(settings: RunSettings, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+    """A run that goes on when the command has ended."""
+    from ..pipeline.plan import plan_run
+    from ..runtime.run import check_run, deploy_run
+    from .progress import RunReport
+
+    if settings.runtime != "ray":
+        raise ConfigError(f"ray.detach is on and runtime is {settings.runtime!r}, expected ray: --runtime ray")
+    plan = plan_run(settings)
+    check_run(plan, resume=resume, overwrite=overwrite)
+    RunReport(quiet, plan).begin()
+    deploy_run(plan, resume=resume, overwrite=overwrite).close()
+    if not quiet:
+        print(
+            f"{len(plan.streams)} streams run as {settings.ray.name!r}; look after them with `streamseg streams "
+            "status`, end them with `streamseg streams stop`"
+        )

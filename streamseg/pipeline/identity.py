@@ -14,7 +14,7 @@ from ..parsing import to_plain
 from ..sources.address import redact
 from .plan import RunPlan, StreamPlan
 
-__all__ = ["plan_identity", "run_identity", "run_manifest"]
+__all__ = ["plan_identity", "run_identity", "run_manifest", "source_identity", "stream_facts"]
 
 # What decides the last bits of a result, or its form in files.
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "opencv-python-headless", "av", "lap")
@@ -41,7 +41,7 @@ def plan_identity(plan: RunPlan) -> dict[str, Any]:
         "compile": plan.settings.model.compile,
         "torch_threads": plan.settings.torch_threads or torch.get_num_threads(),
         "libraries": {"streamseg": __version__, "python": platform.python_version(), **_versions()},
-        "streams": {stream.name: _source_identity(stream) for stream in plan.streams},
+        "streams": {stream.name: source_identity(stream) for stream in plan.streams},
     }
 
 
@@ -53,7 +53,7 @@ def run_manifest(plan: RunPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
         "state": "running",
         "settings": settings,
         "identity": dict(identity),
-        "streams": {stream.name: _stream_facts(stream) for stream in plan.streams},
+        "streams": {stream.name: stream_facts(stream) for stream in plan.streams},
     }
 
 
@@ -67,7 +67,8 @@ def _shown(settings: RunSettings) -> dict[str, Any]:
     return plain
 
 
-def _stream_facts(stream: StreamPlan) -> dict[str, Any]:
+def stream_facts(stream: StreamPlan) -> dict[str, Any]:
+    """What `run.json` says of a stream."""
     info = stream.info
     return {
         "source": stream.shown,
@@ -81,7 +82,7 @@ def _stream_facts(stream: StreamPlan) -> dict[str, Any]:
     }
 
 
-def _source_identity(stream: StreamPlan) -> dict[str, Any]:
+def source_identity(stream: StreamPlan) -> dict[str, Any]:
     """A recording that was replaced by another one under the same name is another source."""
     size = stream.recording.stat().st_size if stream.recording is not None and stream.recording.is_file() else None
     words = {"vocabulary": stream.vocabulary.name, "words": _digest(stream)}

@@ -10,7 +10,7 @@ from ..metrics import StreamTotals
 from ..pipeline.plan import RunPlan
 from ..runs.folder import RunFolder
 
-__all__ = ["Job", "note_end", "raise_failures"]
+__all__ = ["Job", "note_end", "note_streams", "raise_failures"]
 
 
 class Job(Protocol):
@@ -54,20 +54,29 @@ class Job(Protocol):
 
 def note_end(job: Job) -> None:
     """Say in the run's folder how it ended."""
-    if job.folder is None:
-        return
-    job.folder.manifest["state"] = job.state
-    losses = job.losses()
-    for name, totals in job.totals().items():
-        entry: dict[str, Any] = job.folder.manifest["streams"][name]
-        entry["totals"] = totals.to_dict()
+    if job.folder is not None:
+        note_streams(job.folder, job.state, job.totals(), job.losses(), job.stream_errors)
+
+
+def note_streams(
+    folder: RunFolder,
+    state: str,
+    totals: Mapping[str, StreamTotals],
+    losses: Mapping[str, Mapping[str, Mapping[str, int]]],
+    errors: Mapping[str, Exception],
+) -> None:
+    """Say in a run's folder how it stands, and what has become of some of its streams."""
+    folder.manifest["state"] = state
+    for name, counts in totals.items():
+        entry: dict[str, Any] = folder.manifest["streams"][name]
+        entry["totals"] = counts.to_dict()
         if name in losses:
-            entry["lost_by_sinks"] = losses[name]
+            entry["lost_by_sinks"] = {sink: dict(lost) for sink, lost in losses[name].items()}
         entry.pop("error", None)  # of the part before
-        if name in job.stream_errors:
-            entry["error"] = " ".join(str(job.stream_errors[name]).split())
+        if name in errors:
+            entry["error"] = " ".join(str(errors[name]).split())
     with suppress(StreamsegError):  # where the disk is full, the error that ended the run says so already
-        job.folder.save()
+        folder.save()
 
 
 def raise_failures(failure: Exception | None, errors: Mapping[str, Exception], streams: int) -> None:

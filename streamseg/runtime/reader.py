@@ -48,6 +48,7 @@ class StreamReader:
         self.source = source
         self.counters = counters
         self.restarts = 0
+        self.overtaken = "late"  # why frames are dropped that newer ones have pushed out
         self._reopen = reopen
         self._selection = selection
         self._intake = intake
@@ -130,4 +131,4 @@ class StreamReader:
         )
         self._number += 1
         for lost in self._intake.put(arrived):
-            self.counters.dropped("stopped" if lost is arrived else "late")
+            self.counters.dropped("stopped" if lost is arrived else self.overtaken)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fsdecode, fspath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.packaged import find_config
 from ..config.run import merged, read_settings
@@ -21,7 +21,10 @@ from .job import Job
 from .local import LocalRun
 from .resume import Resumption, check_same_run, resume_from
 
-__all__ = ["check_run", "prepare_run", "run"]
+if TYPE_CHECKING:
+    from .cluster.deployment import Deployment
+
+__all__ = ["check_run", "connect", "deploy_run", "prepare_run", "run"]
 
 SourceLike = str | int | PathLike[str]
 
@@ -88,6 +91,29 @@ def run(
     return prepare_run(plan, segmenter=segmenter, resume=resume, overwrite=overwrite, progress=False).results()
 
 
+def connect(address: str = "auto", name: str = "streamseg") -> "Deployment":
+    """The streams that `streamseg run --detach` has left running on a Ray cluster.
+
+        deployment = streamseg.connect("auto")
+        deployment.add("rtsp://cam7/main", name="yard", classes="person; car")
+        print([(stream.name, stream.status) for stream in deployment.streams()])
+
+    Args:
+        address: of the cluster; "auto" for the one that this machine belongs to.
+        name: of the deployment (`ray.name`).
+
+    Raises:
+        ConfigError: no such deployment runs there, or ray is not installed.
+        StreamsegError: nobody answers at the address.
+    """
+    from .cluster.joining import import_ray
+
+    import_ray()
+    from .cluster import deployment  # only here: ray is an extra
+
+    return deployment.connect(address, name)
+
+
 def prepare_run(
     plan: RunPlan,
     *,
@@ -132,6 +158,20 @@ def _prepare_on_ray(plan: RunPlan, segmenter: Segmenter | None, *, deliver: bool
         job.leave()
         raise
     return job
+
+
+def deploy_run(
+    plan: RunPlan, *, segmenter: Segmenter | None = None, resume: bool = False, overwrite: bool = False
+) -> "Deployment":
+    """Start a run that goes on by itself, on a cluster; see `prepare_run` for arguments and errors."""
+    check_run(plan, resume=resume, overwrite=overwrite)
+    from .cluster.joining import import_ray
+
+    import_ray()
+    from .cluster.deployment import deploy  # only here: ray is an extra
+
+    make_folder = partial(_folder, plan, resume=resume, overwrite=overwrite)
+    return deploy(plan, make_folder, None if segmenter is None else partial(_given_segmenter, segmenter))
 
 
 def _given_segmenter(segmenter: Segmenter) -> Segmenter:

@@ -5,7 +5,7 @@ It computes nothing and holds nothing that could not be asked for again: while i
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from ...config.run import RunSettings
-from ...errors import StreamsegError
+from ...errors import ConfigError, StreamsegError
 from ...metrics import StreamTotals
 from ...pipeline.plan import StreamPlan
+from ...sources.address import redact
 from ...vocabulary import Vocabulary
 from ..emitter import Closing
 from .cast import MakesActors
@@ -68,6 +69,15 @@ class Placed:
         return self.report is not None and self.report.ended
 
     @property
+    def totals(self) -> StreamTotals:
+        return NOTHING if self.report is None else self.report.totals
+
+    @property
+    def shown(self) -> str:
+        """Its source for people, without passwords."""
+        return redact(self.plan.settings.url)
+
+    @property
     def status(self) -> str:
         """For people."""
         if self.ended and self.report is not None:
@@ -118,9 +128,9 @@ class Coordinator:
     def add(self, stream: StreamPlan, vocabulary: Vocabulary | None = None) -> None:
         """One more stream; it is placed in the next round."""
         if stream.name in self.streams and not self.streams[stream.name].ended:
-            raise StreamsegError(f"there is a stream {stream.name!r} already: choose another name")
-        decoder = Watched(f"decoder of {stream.name}", self._cast.decoder(stream), self._settings.live.watchdog_seconds)
-        self.streams[stream.name] = Placed(stream, vocabulary or stream.vocabulary, self._emitter_with_room(), decoder)
+            raise ConfigError(f"there is a stream {stream.name!r} already: choose another name")
+        words = vocabulary or stream.vocabulary
+        self.streams[stream.name] = Placed(stream, words, self._emitter_with_room(), self._decoder(stream))
 
     def round(self, seconds: float) -> None:
         """Ask how everybody is, for so long at most, and do what follows from it."""
@@ -140,10 +150,7 @@ class Coordinator:
 
     def totals(self) -> dict[str, StreamTotals]:
         """Counts by stream, as far as they are known; from any thread."""
-        return {
-            name: NOTHING if placed.report is None else placed.report.totals
-            for name, placed in list(self.streams.items())
-        }
+        return {name: placed.totals for name, placed in list(self.streams.items())}
 
     def take_failed(self) -> list[PackedResult]:
         """Results of failed frames since this was last asked, where results are not delivered."""
@@ -174,10 +181,71 @@ class Coordinator:
         for process in self._everybody():
             self._cast.discard(process.actor)
 
-    def take_off(self, placed: Placed) -> None:
+    def pause(self, name: str, paused: bool) -> None:
+        """Whether nobody is to follow a stream for now; where it stands is noted."""
+        placed = self._placed(name)
+        placed.paused = paused
+        self._call_all([placed.decoder.actor.pause.remote(paused), self._note_wishes(placed)])
+        if paused:
+            self._take_off(placed, for_good=False)
+
+    def use_vocabulary(self, name: str, vocabulary: Vocabulary) -> None:
+        """Other words for a stream, from its next frame on; its tracks keep their identities."""
+        placed = self._placed(name)
+        placed.vocabulary = vocabulary
+        calls = [self._note_wishes(placed)]
+        if placed.worker is not None:
+            calls.append(self.workers[placed.worker].actor.use_vocabulary.remote(name, vocabulary))
+        self._call_all(calls)
+
+    def remove(self, name: str) -> Placed:
+        """End a stream, written as far as it is, and forget it; how it stood at the end."""
+        placed = self._placed(name)
+        self._take_off(placed, for_good=True)
+        emitter = self.emitters[placed.emitter].actor
+        self._call_all([emitter.close.remote(name, None, Closing(False))])
+        report = self._answer(emitter.remove.remote(name))
+        placed.report = placed.report if report is _NONE or report is None else report
+        self._cast.discard(placed.decoder.actor)
+        del self.streams[name]
+        return placed
+
+    def adopt(self, running: Iterable[int]) -> None:
+        """Find the streams of emitters that were there before this coordinator was, and who follows them.
+
+        Args:
+            running: the numbers of these emitters.
+        """
+        for number in sorted(running):
+            while len(self.emitters) <= number:
+                self._add_emitter()
+            for stream, vocabulary, lease, paused in ray.get(self.emitters[number].actor.streams.remote()):
+                decoder = self._decoder(stream)
+                self.streams[stream.name] = Placed(
+                    stream, vocabulary, number, decoder, lease, opened=True, paused=paused
+                )
+        reports = ray.get([worker.actor.report.remote() for worker in self.workers])
+        for number, report in enumerate(reports):
+            for name, lease in report.leases.items():
+                if name in self.streams and self.streams[name].lease == lease:
+                    self.streams[name].worker, self.streams[name].placed_at = number, time.monotonic()
+
+    def _placed(self, name: str) -> Placed:
+        if name not in self.streams:
+            known = ", ".join(self.streams) or "none"
+            raise ConfigError(f"there is no stream {name!r}, expected one of those that run: {known}")
+        return self.streams[name]
+
+    def _note_wishes(self, placed: Placed) -> Any:
+        """What a coordinator that has forgotten everything has to know."""
+        emitter = self.emitters[placed.emitter].actor
+        return emitter.note.remote(placed.plan.name, placed.vocabulary, placed.paused)
+
+    def _take_off(self, placed: Placed, *, for_good: bool) -> None:
         """Nobody follows the stream any more; where it stands is noted."""
         if placed.worker is not None:
-            self._call_all([self.workers[placed.worker].actor.release.remote(placed.plan.name)])
+            worker = self.workers[placed.worker].actor
+            self._call_all([worker.release.remote(placed.plan.name, for_good=for_good)])
             placed.worker = None
 
     # Watching.
@@ -257,9 +325,16 @@ class Coordinator:
         for number in range(len(self.emitters)):
             if sum(placed.emitter == number for placed in self.streams.values() if not placed.ended) < most:
                 return number
+        return self._add_emitter()
+
+    def _add_emitter(self) -> int:
         number = len(self.emitters)
         self.emitters.append(Watched(f"emitter {number}", self._cast.emitter(number), PATIENCE_SECONDS))
         return number
+
+    def _decoder(self, stream: StreamPlan) -> Watched:
+        patience = self._settings.live.watchdog_seconds
+        return Watched(f"decoder of {stream.name}", self._cast.decoder(stream), patience)
 
     def _prepare_workers(self) -> None:
         """Workers that have begun get their model; it is quick where they have it already."""

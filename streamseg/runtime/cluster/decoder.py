@@ -74,6 +74,11 @@ class Decoder:
             intake = session.attach()
         yield from session.packs(intake)
 
+    def pause(self, paused: bool) -> None:
+        """Whether nobody follows the stream on purpose: frames of a camera that are lost meanwhile are counted so."""
+        if self._session is not None:
+            self._session.reader.overtaken = "paused" if paused else "late"
+
     def report(self) -> DecoderReport:
         """For whoever watches."""
         session = self._session

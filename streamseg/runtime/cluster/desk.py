@@ -67,6 +67,7 @@ class Desk:
     ) -> None:
         self.stream = stream
         self.vocabulary = stream.vocabulary
+        self.paused = False
         self.lease = 0
         self.fault: Fault | None = None
         commit, self._replay_until = (None, None) if folder is None else resume_stream(folder)

@@ -100,9 +100,14 @@ class EmitterHost:
                 self._desks[stream.name] = desk
                 desk.start()
 
-    def streams(self) -> list[tuple[StreamPlan, Vocabulary, int]]:
-        """What is here, for a coordinator that has forgotten: with the words and the lease of each."""
-        return [(desk.stream, desk.vocabulary, desk.lease) for desk in list(self._desks.values())]
+    def streams(self) -> list[tuple[StreamPlan, Vocabulary, int, bool]]:
+        """What is here, for a coordinator that has forgotten: words, lease, and whether it is paused, of each."""
+        return [(desk.stream, desk.vocabulary, desk.lease, desk.paused) for desk in list(self._desks.values())]
+
+    def note(self, stream_id: str, vocabulary: Vocabulary, paused: bool) -> None:
+        """What is wanted of a stream, for `streams`."""
+        desk = self._desks[stream_id]
+        desk.vocabulary, desk.paused = vocabulary, paused
 
     def begin(self, stream_id: str, lease: int, vocabulary: Vocabulary) -> Beginning | None:
         """A new lease: results under older ones are refused from now on; returns where the new one goes on, or None
@@ -133,13 +138,15 @@ class EmitterHost:
         if desk is not None:
             desk.close(lease, closing, totals, fault)
 
-    def remove(self, stream_id: str) -> None:
-        """Forget a stream that has been closed."""
+    def remove(self, stream_id: str) -> StreamReport | None:
+        """Forget a stream that has been closed; how it stands."""
         desk = self._desks.get(stream_id)
-        if desk is not None:
-            desk.join()
-            with self._lock:
-                del self._desks[stream_id]
+        if desk is None:
+            return None
+        desk.join()
+        with self._lock:
+            del self._desks[stream_id]
+        return self._report_of(desk)
 
     def results(self) -> Iterator[PackedResult]:
         """Every result, as they come, until `finish`."""

@@ -143,13 +143,13 @@ class SegmentingWorker:
             self._intake.add(assignment.key, BufferPolicy.WAIT)
             here.puller.start()
 
-    def release(self, stream_id: str) -> None:
-        """Stop following a stream, noting where it stands, so that somebody else can go on."""
+    def release(self, stream_id: str, *, for_good: bool) -> None:
+        """Stop following a stream, noting where it stands; if not for good, so that somebody else can go on."""
         with self._lock:
             here = self._here.pop(stream_id, None)
         if here is None:
             return
-        here.courier.hand_over = True
+        here.courier.hand_over = not for_good
         here.puller.stop()
         self._intake.give_up(here.assignment.key)
         here.courier.join()
