@@ -30,7 +30,7 @@ def main(arguments: Sequence[str], program: str, *, distribute: Distribute | Non
     plan = _plan(options)
     with ProgressBar("pictures") as progress:
         if distribute is not None and (options.workers is not None or options.address is not None):
-            report = distribute(plan, options.workers or 1, options.address, progress)
+            report = distribute(plan, 1 if options.workers is None else options.workers, options.address, progress)
         else:
             report = evaluate_dataset(plan, progress=progress)
     if options.per_class:

@@ -22,6 +22,7 @@ from ...tracking.build import build_associator
 from ...tracking.cuts import color_histogram, histogram_change
 from ...vocabulary import Vocabulary
 from ..panoptic_quality import SegmentInfo
+from ..video_panoptic_quality import WINDOWS
 from ..video_scores import VideoScores
 from .annotations import read_ids
 from .predictions import Segments
@@ -97,7 +98,9 @@ class VideoTallies:
             group = self._scores.pq().all
             numbers["PQ"] = None if group is None else group.pq
         if "vpq" in self.metrics:
-            numbers["VPQ"] = self._scores.vpq().mean("all")
+            windows = self._scores.vpq()
+            numbers["VPQ"] = windows.mean("all")
+            numbers |= {f"VPQ{length}": windows.mean("all", [length]) for length in WINDOWS}
         if "stq" in self.metrics:
             quality = self._scores.stq()
             numbers |= {name: getattr(quality, attribute) for name, attribute in STQ_NUMBERS.items()}
