@@ -63,38 +63,38 @@ class TrackingSettings:
     low_objectness: float = 0.15
     birth_objectness: float = 0.6
 
-    query_weight: float = 0.40
-    iou_weight: float = 0.35
-    feature_weight: float = 0.15
-    class_weight: float = 0.10
-    min_similarity: float = 0.4
+    query_weight: float = 0.6
+    iou_weight: float = 0.5
+    feature_weight: float = 0.07
+    class_weight: float = 0.2
+    min_similarity: float = 0.45
     gate_iou: float = 0.1
-    gate_distance: float = 1.5
-    gate_area_ratio: float = 4.0
+    gate_distance: float = 3.0
+    gate_area_ratio: float = 3.0
     low_iou: float = 0.5
-    last_mask_iou: float = 0.3
+    last_mask_iou: float = 0.4
     last_mask_seconds: float = 2.0
-    active_seconds: float = 0.2
+    active_seconds: float = 0.4
 
     gallery: bool = True
     gallery_seconds: float = 10.0
     gallery_embeddings: int = 9
     gallery_tracks: int = 200
-    gallery_novelty: float = 0.9
+    gallery_novelty: float = 0.85
     recognition_cosine: float = 0.8
     recognition_margin: float = 0.05
-    recognition_class_overlap: float = 0.5
+    recognition_class_overlap: float = 0.35
 
-    birth_coverage: float = 0.5
+    birth_coverage: float = 0.4
     confirm_hits: int = 3
     confirm_window: int = 4
     embedding_seconds: float = 0.2
     velocity_seconds: float = 0.1
 
     smoothing: bool = True
-    smoothing_seconds: float = 1.0
+    smoothing_seconds: float = 2.0
     edge_weight: float = 0.3
-    label_ratio: float = 1.2
+    label_ratio: float = 1.5
     label_frames: int = 3
     kind_frames: int = 5
 

@@ -43,7 +43,8 @@ def test_shifted_masks_leave_and_nothing_comes_in(offset: tuple[int, int]) -> No
 def test_similarity_is_a_weighted_mean() -> None:
     cues = [torch.full((1, 1), value) for value in (0.9, 0.5, 0.3, 0.7)]
     expected = 0.40 * 0.9 + 0.35 * 0.5 + 0.15 * 0.3 + 0.10 * 0.7
-    assert float(similarity(*cues, TrackingSettings())) == pytest.approx(expected)
+    weights = TrackingSettings(query_weight=0.8, iou_weight=0.7, feature_weight=0.3, class_weight=0.2)  # sum to 2
+    assert float(similarity(*cues, weights)) == pytest.approx(expected)
     iou_alone = TrackingSettings(query_weight=0, feature_weight=0, class_weight=0)
     assert float(similarity(*cues, iou_alone)) == pytest.approx(0.5)
 
@@ -68,7 +69,7 @@ def test_gates(iou: float, distance: float, area: float, possible: bool) -> None
         np.array([16.0]),
         np.array([[3.0, 4.0 + distance]]),
         np.array([area]),
-        TrackingSettings(),
+        TrackingSettings(gate_iou=0.1, gate_distance=1.5, gate_area_ratio=4.0),
     )
     assert found.tolist() == [[possible]]
 

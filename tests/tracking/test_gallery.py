@@ -7,7 +7,7 @@ import torch
 from streamseg.config.tracking import TrackingSettings
 from streamseg.tracking.gallery import forgotten, gallery_cosine, recognise, remember
 
-SETTINGS = TrackingSettings()
+SETTINGS = TrackingSettings(recognition_cosine=0.8, recognition_margin=0.05, recognition_class_overlap=0.5)
 
 
 def basis(*numbers: int) -> torch.Tensor:

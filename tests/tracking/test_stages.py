@@ -65,15 +65,16 @@ def test_low_queries_continue_what_they_overlap_well() -> None:
 
 
 def test_a_lost_track_is_found_at_its_last_place() -> None:
-    found = cues(1, [0.9], last_iou=[[0.3]], class_overlap=[[0.5]])
+    least = SETTINGS.last_mask_iou, SETTINGS.recognition_class_overlap
+    found = cues(1, [0.9], last_iou=[[least[0]]], class_overlap=[[least[1]]])
     lost = tracks(1, active=False)
     result = match(found, lost, None, SETTINGS)
     assert result.pairs.tolist() == [[0, 0]]
     assert result.sure.tolist() == [True]
     assert result.moved.tolist() == [False]
     assert pairs(found, tracks(1, active=False, placed=False)) == []  # too long ago
-    assert pairs(replace(found, last_iou=np.array([[0.29]])), lost) == []
-    assert pairs(replace(found, class_overlap=np.array([[0.49]])), lost) == []
+    assert pairs(replace(found, last_iou=np.array([[least[0] - 0.01]])), lost) == []
+    assert pairs(replace(found, class_overlap=np.array([[least[1] - 0.01]])), lost) == []
 
 
 def test_a_lost_track_is_recognised_anywhere() -> None:

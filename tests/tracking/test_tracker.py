@@ -151,7 +151,7 @@ def test_without_smoothing_every_frame_speaks_for_itself() -> None:
 
 
 def test_the_score_is_the_tracks_mean() -> None:
-    associator = tracker()
+    associator = tracker(smoothing_seconds=1.0)
     see(associator, 0, Box(16, 16, 24, 32, void=0.1))
     found = see(associator, 1, Box(16, 16, 24, 32, void=0.5))
     kept = 2 ** (-1 / FPS)
