@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
@@ -29,6 +29,8 @@ from .wire import Fault
 __all__ = ["COORDINATOR", "DeployedCoordinator", "StreamStatus"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 COORDINATOR = "coordinator"
 ROUND_SECONDS = 0.5
@@ -170,7 +172,7 @@ class DeployedCoordinator:
                     logger.exception("a round of the coordinator failed")
             self._stopped.wait(max(0.05, began + ROUND_SECONDS - time.monotonic()))
 
-    def _answer(self, action: Callable[[], Any]) -> Any:
+    def _answer(self, action: Callable[[], T]) -> T | Fault:
         try:
             with self._lock:
                 return action()
