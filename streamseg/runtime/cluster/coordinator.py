@@ -6,87 +6,33 @@ It computes nothing and holds nothing that could not be asked for again: while i
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from ...config.run import RunSettings
 from ...errors import ConfigError, StreamsegError
 from ...metrics import StreamTotals
 from ...pipeline.plan import StreamPlan
-from ...sources.address import redact
 from ...vocabulary import Vocabulary
 from ..emitter import Closing
 from .cast import MakesActors
+from .crew import Crew
 from .emitting import StreamReport
+from .placed import Placed
 from .placement import choose_worker
 from .segmenting import Assignment
 from .watching import Watched, collect, kill_hanging
-from .wire import PackedResult
+from .wire import Fault, PackedResult
 
-__all__ = ["Coordinator", "Placed"]
+__all__ = ["Coordinator"]
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0  # for calls that need no computing
 PATIENCE_SECONDS = 60.0  # of workers and emitters, whose machines may be busy
 STOP_SECONDS = 120.0  # for everything that has been segmented to be written
-NOTHING = StreamTotals(0, 0, 0, {}, 0, 0, None)
-
-
-@dataclass(slots=True, eq=False)
-class Placed:
-    """A stream, and where it is.
-
-    Attributes:
-        plan: of the stream.
-        vocabulary: its words now.
-        emitter: which one has it.
-        decoder: its own.
-        lease: the latest.
-        worker: which one follows it; None while nobody does.
-        placed_at: when it got there; `time.monotonic()`.
-        opened: whether its emitter knows of it.
-        paused: nobody is to follow it for now.
-        report: the last that is known of it.
-    """
-
-    plan: StreamPlan
-    vocabulary: Vocabulary
-    emitter: int
-    decoder: Watched
-    lease: int = 0
-    worker: int | None = None
-    placed_at: float = 0.0
-    opened: bool = False
-    paused: bool = False
-    report: StreamReport | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.report is not None and self.report.ended
-
-    @property
-    def totals(self) -> StreamTotals:
-        return NOTHING if self.report is None else self.report.totals
-
-    @property
-    def shown(self) -> str:
-        """Its source for people, without passwords."""
-        return redact(self.plan.settings.url)
-
-    @property
-    def status(self) -> str:
-        """For people."""
-        if self.ended and self.report is not None:
-            return "failed" if self.report.fault is not None else "done" if self.report.finished else "stopped"
-        if self.paused:
-            return "paused"
-        if self.worker is None:
-            return "waiting for a worker"
-        return self.decoder.report.status if self.decoder.report is not None else "starting"
 
 
 class Coordinator:
@@ -106,8 +52,7 @@ class Coordinator:
         self._settings = settings
         self.workers = [Watched(f"worker {i}", cast.worker(i), PATIENCE_SECONDS) for i in range(workers)]
         self._failed: list[PackedResult] = []
-        self._preparing: dict[int, Any] = {}
-        self._ready: set[int] = set()
+        self._crew = Crew(self.workers)
 
     def prepare(self) -> dict[str, Any]:
         """Wait until all workers have their model; what identifies it.
@@ -115,15 +60,7 @@ class Coordinator:
         Raises:
             StreamsegError: of the model's, in words; or a worker died.
         """
-        try:
-            answers = ray.get([worker.actor.prepare.remote() for worker in self.workers])
-        except RayError as error:
-            raise StreamsegError(f"a worker could not begin: {' '.join(str(error).split())[:300]}") from None
-        for answer in answers:
-            if "fault" in answer:
-                raise answer["fault"].error()
-        identity: dict[str, Any] = answers[0]["identity"]
-        return identity
+        return self._crew.prepare()
 
     def add(self, stream: StreamPlan, vocabulary: Vocabulary | None = None) -> None:
         """One more stream; it is placed in the next round."""
@@ -140,7 +77,7 @@ class Coordinator:
         self._kill_silent_decoders()
         self._fail_hopeless()
         if self.failure is None:
-            self._prepare_workers()
+            self._fail_if(self._crew.load_models())
             self._open_streams()
             self._place_streams()
 
@@ -160,7 +97,7 @@ class Coordinator:
     def stop(self) -> None:
         """End all streams; what has been segmented is written first."""
         self._call_all([emitter.actor.stop_waiting.remote() for emitter in self.emitters])
-        self._call_all([self.workers[number].actor.stop.remote() for number in sorted(self._ready)])
+        self._call_all([self.workers[number].actor.stop.remote() for number in self._crew.ready])
         self.close()
 
     def close(self) -> None:
@@ -259,8 +196,7 @@ class Coordinator:
         """A process has died; decoders come back to those who pull from them."""
         if process in self.workers:
             number = self.workers.index(process)
-            self._ready.discard(number)
-            self._preparing.pop(number, None)
+            self._crew.lose(number)
             self._unplace(lambda placed: placed.worker == number)
         elif process in self.emitters:
             number = self.emitters.index(process)
@@ -308,14 +244,14 @@ class Coordinator:
         for process in (*self.workers, *self.emitters):
             fault = getattr(process.report, "fault", None)
             if fault is not None:
-                self._fail(fault.error())
+                self._fail_if(fault.error())
             if process.dead is not None:
-                self._fail(StreamsegError(f"{process.name} cannot be made again: {process.dead}"))
+                self._fail_if(StreamsegError(f"{process.name} cannot be made again: {process.dead}"))
             if process.restarts > self._settings.ray.max_restarts:
                 text = f"{process.name} died {process.restarts} times without a result in between"
-                self._fail(StreamsegError(f"{text}: its machine may lack memory, or a frame crashes it"))
+                self._fail_if(StreamsegError(f"{text}: its machine may lack memory, or a frame crashes it"))
 
-    def _fail(self, error: Exception) -> None:
+    def _fail_if(self, error: Exception | None) -> None:
         self.failure = self.failure or error
 
     # Placing.
@@ -336,27 +272,6 @@ class Coordinator:
         patience = self._settings.live.watchdog_seconds
         return Watched(f"decoder of {stream.name}", self._cast.decoder(stream), patience)
 
-    def _prepare_workers(self) -> None:
-        """Workers that have begun get their model; it is quick where they have it already."""
-        for number, worker in enumerate(self.workers):
-            if worker.is_up and number not in self._ready and number not in self._preparing:
-                self._preparing[number] = worker.actor.prepare.remote()
-        if not self._preparing:
-            return
-        done, _ = ray.wait(list(self._preparing.values()), num_returns=len(self._preparing), timeout=0)
-        for number in [number for number, answer in self._preparing.items() if answer in done]:
-            self._note_prepared(number, self._preparing.pop(number))
-
-    def _note_prepared(self, number: int, answer: Any) -> None:
-        try:
-            outcome = ray.get(answer)
-        except RayError:
-            return  # it has died again, which is seen elsewhere
-        if "fault" in outcome:
-            self._fail(outcome["fault"].error())
-        else:
-            self._ready.add(number)
-
     def _open_streams(self) -> None:
         for placed in self.streams.values():
             emitter = self.emitters[placed.emitter]
@@ -367,7 +282,7 @@ class Coordinator:
         for name, placed in self.streams.items():
             if placed.worker is not None or placed.paused or placed.ended or not placed.opened:
                 continue
-            worker = choose_worker(sorted(self._ready), {name: other.worker for name, other in self.streams.items()})
+            worker = choose_worker(self._crew.ready, {name: other.worker for name, other in self.streams.items()})
             if worker is not None:
                 self._place(name, placed, worker)
 
@@ -390,9 +305,13 @@ class Coordinator:
             placed.worker, placed.placed_at = worker, time.monotonic()
 
     def _answer(self, call: Any) -> Any:
-        """What a call returns; `_NONE` where nobody answers, which is tried again later."""
+        """What a call returns; `_NONE` where nobody answers, which is tried again later. An error in it is final."""
         try:
             return ray.get(call, timeout=ANSWER_SECONDS)
+        except RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            self._fail_if(Fault.of(cause).error())
+            return _NONE
         except (RayError, GetTimeoutError) as error:
             logger.debug("no answer: %s", error)
             return _NONE

@@ -22,7 +22,8 @@ from ...runs.folder import RunFolder
 from ...vocabulary import Vocabulary
 from ..job import note_streams
 from .cast import Cast
-from .coordinator import Coordinator, Placed
+from .coordinator import Coordinator
+from .placed import Placed
 from .telling import Telling
 from .wire import Fault
 

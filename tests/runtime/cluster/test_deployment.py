@@ -112,6 +112,7 @@ def test_streams_are_looked_after_while_they_run(
         streamseg.connect("auto")
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_is_killed_comes_back_and_finds_its_streams(running: Deployment, tmp_path: Path) -> None:
     running.set_vocabulary("first", classes="car; cat", background="none")
     running.pause("second")
@@ -133,6 +134,7 @@ def test_a_coordinator_that_is_killed_comes_back_and_finds_its_streams(running: 
     assert found == list(range(len(found)))
 
 
+@pytest.mark.slow
 def test_there_is_one_deployment_of_a_name(running: Deployment, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a deployment 'streamseg' runs there already"):
         deploy_run(settings(tmp_path / "other"))

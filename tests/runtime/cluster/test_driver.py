@@ -61,6 +61,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_interrupted_it_writes_what_was_segmented_and_leaves_nobody_behind(tmp_path: Path) -> None:
     process = start(tmp_path, LONG)
     wait_for_records(tmp_path, 5)

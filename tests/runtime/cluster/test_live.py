@@ -37,6 +37,7 @@ def watch(camera: HttpCamera, output: Path, **given: Any) -> Going:
     return Going(job)
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_too_fast_loses_frames_and_survives_everybody(tmp_path: Path) -> None:
     with serve(HttpCamera()) as camera:
         going = watch(camera, tmp_path)

@@ -57,6 +57,7 @@ def test_both_runtimes_agree_on_the_shared_clips(tmp_path: Path, shared_dir: Pat
     check_agreement(sources, tmp_path, selection={"max_frames": 16})
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_in_one_process_goes_on_under_ray(tmp_path: Path) -> None:
     source = "world:seed=4,size=160x96,seconds=4,fps=5"
     expected = run("local", [source], tmp_path / "whole")
