@@ -1,5 +1,7 @@
 """`streamseg evaluate`: scores, number for number as the reference codes compute them."""
 
+from collections.abc import Sequence
+
 import typer
 
 from .app import app
@@ -13,4 +15,10 @@ def evaluate(context: typer.Context) -> None:
     # Options have one home, which `python -m pipelines.evaluate` uses too.
     from ..evaluation.command import run
 
-    raise typer.Exit(run(context.args, context.command_path))
+    raise typer.Exit(run(context.args, context.command_path, more={"dataset": _dataset}))
+
+
+def _dataset(arguments: Sequence[str], program: str) -> int:
+    from ..runtime.dataset_evaluation import dataset_command
+
+    return dataset_command(arguments, program)

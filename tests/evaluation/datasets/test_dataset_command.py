@@ -1,14 +1,18 @@
 """`evaluate dataset` as a user calls it, with the packaged model."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamseg.errors import ConfigError, EvaluationError
+from streamseg.evaluation.command import run
 from streamseg.evaluation.datasets.command import main
 from streamseg.evaluation.datasets.run import Plan, evaluate_dataset
+from tests.conftest import REPOSITORY
 from tests.evaluation.datasets import tiny_sets as tiny
 
 SMALL = ("--model", "demo", "--device", "cpu", "--short-side", "64", "--max-long-side", "96")
@@ -117,3 +121,24 @@ def test_an_oracle_may_stand_in_for_the_model(tmp_path: Path) -> None:
     report = evaluate_dataset(Plan("coco", str(tmp_path), "mine"), predictor=predict)  # type: ignore[arg-type]
     assert seen == [(*tiny.SIZE_HW, 3)] * 2
     assert report.scores["PQ"] == pytest.approx(100)
+
+
+def test_both_doors_offer_it_with_workers(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from streamseg.cli.app import app
+
+    tiny.write_mapillary(tmp_path)
+    wrong = ["dataset", "--name", "mapillary", "--root", str(tmp_path), "--workers", "0"]
+    command = [sys.executable, "-m", "pipelines.evaluate", *wrong]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "error: workers is 0, expected at least 1\n"
+    told = CliRunner().invoke(app, ["evaluate", *wrong])
+    assert isinstance(told.exception, ConfigError)
+    assert str(told.exception) == "workers is 0, expected at least 1"
+
+
+def test_the_word_is_known_without_a_door(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown data set 'x'"):
+        run(["dataset", "--name", "x", "--root", str(tmp_path)])
