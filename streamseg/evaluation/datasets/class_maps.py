@@ -41,6 +41,8 @@ def class_map(
     """
     height, width = geometry.output_hw
     weights = class_probabilities[:, :-1].float()
+    if len(weights) == 0:  # interpolation refuses what is empty
+        return torch.zeros(height, width, dtype=torch.int64, device=weights.device)
     numbers = sum(weights.shape) * max(width, geometry.padded_hw[1])
     limit = CUDA_BAND_NUMBERS if mask_logits.device.type == "cuda" else CPU_BAND_NUMBERS
     rows = max(1, limit // max(1, numbers))

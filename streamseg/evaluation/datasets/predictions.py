@@ -73,7 +73,8 @@ class QueriesPrediction:
         flat = self._probabilities[:, :-1].flatten()
         pairs = flat.topk(min(TOP_K, flat.numel())).indices
         used = torch.unique(pairs // max(1, self._probabilities.shape[1] - 1))
-        masks = self.queries.geometry.upsample(self.queries.mask_logits[used].float())
+        chosen, geometry = self.queries.mask_logits[used].float(), self.queries.geometry
+        masks = geometry.upsample(chosen) if len(used) else chosen.new_zeros(0, *geometry.output_hw)
         return instance_inference(self._probabilities[used], masks, self.queries.vocabulary.categories, top_k=TOP_K)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -167,6 +168,17 @@ def test_instances_of_queries_are_the_published_ones() -> None:
     torch.testing.assert_close(found.scores, expected.scores)
     assert torch.equal(found.classes, expected.classes)
     assert torch.equal(found.masks, expected.masks)
+
+
+@pytest.mark.parametrize("upsample", ["masks", "scores"])
+def test_no_query_at_all(upsample: Literal["masks", "scores"]) -> None:
+    """Every pixel has the first class, as an argmax of zeros does, and there is no instance."""
+    vocabulary = Vocabulary.parse("car:thing; sky:stuff")
+    (queries,) = ScriptedSegmenter(lambda *_: []).segment([np.zeros((21, 30, 3), np.uint8)], vocabulary)
+    prediction = QueriesPrediction(queries, upsample)
+    assert np.array_equal(prediction.classes(), np.zeros((21, 30)))
+    assert prediction.instances().masks.shape == (0, 21, 30)
+    assert not prediction.panoptic().segments
 
 
 def test_class_table_by_hand() -> None:
