@@ -1,17 +1,19 @@
 """Every official layout, read end to end: what is right scores 100, and a mistake what can be counted by hand."""
 
+import pickle
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from streamseg.errors import EvaluationError
 from streamseg.evaluation.datasets.protocols import PROTOCOLS
-from streamseg.evaluation.datasets.run import DatasetReport, Plan, evaluate_dataset
+from streamseg.evaluation.datasets.run import DatasetReport, Evaluation, Plan, evaluate_dataset
 from streamseg.panoptic import PanopticMap
 from streamseg.vocabulary import Vocabulary
 from tests.evaluation.datasets import tiny_sets as tiny
@@ -146,6 +148,28 @@ def test_background_counts_among_21_classes_and_not_among_20(tmp_path: Path) -> 
     without = score("pascal-voc-20", tmp_path, made, without_background(said))
     assert with_it.scores["mIoU"] == pytest.approx(100 * (0 + 40 / 72 + 1) / 3)
     assert without.scores["mIoU"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("name", ["coco", "cityscapes", "mapillary", "vipseg"])
+def test_blocks_scored_apart_and_sent_around_give_the_same_report(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As workers do it: each block by an evaluation of its own, its tallies pickled, added up in order."""
+    monkeypatch.setattr("streamseg.evaluation.datasets.run.BLOCK", 1)
+    write = {"coco": tiny.write_coco, "cityscapes": tiny.write_cityscapes, "mapillary": tiny.write_mapillary}
+    made = write.get(name, tiny.write_vipseg)(tmp_path)
+    given: dict[str, Any] = {"video_predictor": right_video(made)}
+    if name in write:
+        said = [made[0].seen_as({2: made[1].regions[0].place}), made[1]]
+        given = {"predictor": sees(made, words_of(name), said)}
+    expected = evaluate_dataset(plan(name, tmp_path), **given)
+    whole = Evaluation(plan(name, tmp_path), **given)
+    assert len(whole.blocks) == 2
+    sent = [pickle.dumps(Evaluation(plan(name, tmp_path), **given).score(number)) for number in (1, 0)]
+    total: Any = whole.tallies()
+    for packed in reversed(sent):
+        total.absorb(pickle.loads(packed))
+    assert whole.report(total) == expected
 
 
 def test_limit_takes_the_first_pictures(tmp_path: Path) -> None:
