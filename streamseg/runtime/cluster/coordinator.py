@@ -89,6 +89,12 @@ class Coordinator:
         """Counts by stream, as far as they are known; from any thread."""
         return {name: placed.totals for name, placed in list(self.streams.items())}
 
+    def processes(self) -> dict[str, int]:
+        """Process numbers, on their machines, of those that are up, by name; from any thread."""
+        decoders = [placed.decoder for placed in list(self.streams.values()) if not placed.ended]
+        numbers = {process.name: process.pid for process in [*self.workers, *self.emitters, *decoders]}
+        return {name: number for name, number in numbers.items() if number is not None}
+
     def take_failed(self) -> list[PackedResult]:
         """Results of failed frames since this was last asked, where results are not delivered."""
         taken, self._failed = self._failed, []

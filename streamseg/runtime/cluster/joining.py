@@ -38,6 +38,12 @@ class Membership:
         """Of the whole cluster."""
         return float(self._ray.cluster_resources().get("GPU", 0))
 
+    @property
+    def stored_bytes(self) -> int:
+        """What the object stores of the whole cluster hold now."""
+        name = "object_store_memory"
+        return int(self._ray.cluster_resources().get(name, 0) - self._ray.available_resources().get(name, 0))
+
     def leave(self) -> None:
         """Actors that belong to this process end with it."""
         if self._is_ours:
@@ -84,8 +90,6 @@ def import_ray() -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise ConfigError(
-            f"runtime: ray needs Ray ({error}): pip install 'streamseg[ray]', or leave --runtime out"
-        ) from None
+        raise ConfigError(f"runtime: ray needs Ray ({error}): pip install ray, or leave --runtime out") from None
     module: ModuleType = ray
     return module

@@ -135,6 +135,15 @@ class RayRun:
         }
         return {name: losses for name, losses in found.items() if losses}
 
+    def processes(self) -> dict[str, int]:
+        """Process numbers, on their machines, of those that are up, by name such as "worker 0", "decoder of yard"."""
+        return {} if self._coordinator is None else self._coordinator.processes()
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the cluster's object stores hold now; 0 outside of a run."""
+        return 0 if self._membership is None else self._membership.stored_bytes
+
     @property
     def state(self) -> str:
         """See `Job.state`."""

@@ -1,18 +1,25 @@
-"""A camera for tests: a GStreamer RTSP server, run by the system's Python, where GStreamer's bindings are.
+"""A camera: a GStreamer RTSP server, run by the system's Python, where GStreamer's bindings are.
 
 It prints "ready PORT" once it listens. On standard input it takes `size WIDTHxHEIGHT`, which changes the picture of the
-running stream, and it ends when standard input is closed, so that it never outlives the test that started it.
+running stream, and it ends when standard input is closed, so that it never outlives the process that started it.
 """
 
 import argparse
 import sys
+from typing import Any
 
-import gi
+import gi  # type: ignore[import-not-found, unused-ignore]  # of the system, not of this environment
 
 for library in ("Gst", "GstRtsp", "GstRtspServer"):
     gi.require_version(library, "1.0")
 
-from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import (  # type: ignore[import-not-found, unused-ignore]  # noqa: E402
+    Gio,
+    GLib,
+    Gst,
+    GstRtsp,
+    GstRtspServer,
+)
 
 MOUNT = "/live"
 ROLE = "user"
@@ -43,7 +50,7 @@ def main() -> None:
 
 
 LOOP = GLib.MainLoop()
-RUNNING: list = []
+RUNNING: list[Any] = []
 
 
 def parse() -> argparse.Namespace:
