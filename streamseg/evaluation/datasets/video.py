@@ -66,11 +66,10 @@ class VideoTallies:
     """
 
     def __init__(self, protocol: Protocol, vocabulary: Vocabulary, metrics: Collection[str]) -> None:  # noqa: ARG002
-        kinds = {category.id: category.isthing for category in vocabulary.categories}
         self.vocabulary = vocabulary
         self.metrics = tuple(metrics)
         self.pictures = 0
-        self._scores = VideoScores(kinds, metrics=self.metrics)
+        self._made: VideoScores | None = None  # only where videos are compared: what workers send is maps alone
         self._waiting: list[tuple[Sequence[Sample], list[_PackedFrame]]] = []
 
     def add(self, frames: Sequence[Sample], predictor: VideoPredictor) -> None:
@@ -120,6 +119,13 @@ class VideoTallies:
             category.label: {name: column(category.id) for name, column in columns.items()}
             for category in self.vocabulary.categories
         }
+
+    @property
+    def _scores(self) -> VideoScores:
+        if self._made is None:
+            kinds = {category.id: category.isthing for category in self.vocabulary.categories}
+            self._made = VideoScores(kinds, metrics=self.metrics)
+        return self._made
 
     def _compare(self, sample: Sample, packed: _PackedFrame) -> None:
         if sample.panoptic is None:
