@@ -1,5 +1,6 @@
 """The README's file tree equals the repository's, and its examples are not out of date."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,15 +39,19 @@ def test_every_path_of_the_tree_exists() -> None:
     assert [path for path in listed_paths() if not (REPOSITORY / path).exists()] == []
 
 
-def test_every_source_file_stands_in_the_tree() -> None:
-    listed = set(listed_paths())
-    sources = [
-        path.relative_to(REPOSITORY).as_posix()
+def test_every_folder_of_code_stands_in_the_tree() -> None:
+    folders = {
+        path.parent.relative_to(REPOSITORY).as_posix() + "/"
         for folder in ("streamseg", "pipelines")
-        for path in sorted((REPOSITORY / folder).rglob("*.py"))
-        if path.name != "__init__.py"
-    ]
-    assert [path for path in sources if path not in listed] == []
+        for path in (REPOSITORY / folder).rglob("*.py")
+    }
+    assert sorted(folders - set(listed_paths())) == []
+
+
+def test_every_file_says_first_what_it_is_for() -> None:
+    files = [path for folder in ("streamseg", "pipelines") for path in (REPOSITORY / folder).rglob("*.py")]
+    silent = [path for path in files if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
 
 
 def test_the_table_of_models_knows_every_model() -> None:

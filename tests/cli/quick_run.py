@@ -35,17 +35,20 @@ class QuickSegmenter(ScriptedSegmenter):
 
     Args:
         frame_seconds: how long it takes for a frame.
+        begun: a file to make once it is at it.
     """
 
-    def __init__(self, frame_seconds: float = 0.0) -> None:
+    def __init__(self, frame_seconds: float = 0.0, begun: Path | None = None) -> None:
         super().__init__(halves)
         self.frame_seconds = frame_seconds
+        self.begun = begun
 
     def segment(
         self, frames: Sequence[Frame | npt.NDArray[np.uint8]], vocabulary: Vocabulary | Sequence[Vocabulary]
     ) -> list[Queries]:
+        if self.begun is not None:
+            self.begun.touch()
         if self.frame_seconds:
-            Path(AT_WORK).touch()
             time.sleep(self.frame_seconds * len(frames))
         return super().segment(frames, vocabulary)
 
@@ -72,7 +75,7 @@ class Builder:
     def __call__(self, settings: Any, *, progress: bool = True) -> QuickSegmenter:
         self.calls.append((settings, progress))
         time.sleep(self.load_seconds)
-        return QuickSegmenter(self.frame_seconds)
+        return QuickSegmenter(self.frame_seconds, Path(AT_WORK) if self.frame_seconds else None)
 
 
 def use_quick_model(monkeypatch: pytest.MonkeyPatch) -> Builder:
