@@ -295,7 +295,7 @@ class Coordinator:
     def _place(self, name: str, placed: Placed, worker: int) -> None:
         placed.lease += 1
         emitter = self.emitters[placed.emitter].actor
-        beginning = self._answer(emitter.begin.remote(name, placed.lease, placed.vocabulary))
+        beginning = self._answer(emitter.begin.remote(placed.plan, placed.lease, placed.vocabulary))
         if beginning is _NONE or beginning is None:
             return
         assignment = Assignment(

@@ -109,10 +109,11 @@ class EmitterHost:
         desk = self._desks[stream_id]
         desk.vocabulary, desk.paused = vocabulary, paused
 
-    def begin(self, stream_id: str, lease: int, vocabulary: Vocabulary) -> Beginning | None:
+    def begin(self, stream: StreamPlan, lease: int, vocabulary: Vocabulary) -> Beginning | None:
         """A new lease: results under older ones are refused from now on; returns where the new one goes on, or None
         where the stream has been closed."""
-        desk = self._desks[stream_id]
+        self.open(stream, vocabulary)  # this process may be new, and nobody have noticed yet
+        desk = self._desks[stream.name]
         desk.vocabulary = vocabulary
         return desk.begin(lease)
 
