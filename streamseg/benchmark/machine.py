@@ -6,7 +6,7 @@ import re
 import resource
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ def describe_machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "os": platform.system(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "timm", "numpy")},
+        **{name: version(name) for name in ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "av")},
+        "ray": _version_of("ray"),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
@@ -56,6 +58,14 @@ def reset_peak_memory() -> None:
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
+
+
+def _version_of(extra: str) -> str | None:
+    """Of a library that need not be there."""
+    try:
+        return version(extra)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:

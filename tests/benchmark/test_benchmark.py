@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamseg.benchmark import command
+from streamseg.benchmark import command, tables
 from streamseg.benchmark.machine import describe_machine, peak_memory_bytes, reset_peak_memory
 from streamseg.benchmark.model import VARIANTS, Variant, benchmark_model, made_up_picture
 from streamseg.benchmark.throughput import benchmark_throughput
@@ -29,7 +29,7 @@ def test_figures_are_consistent(timing: dict[str, object]) -> None:
 def test_stages_tell_the_parts_apart(timing: dict[str, object]) -> None:
     stages = timing["stages"]
     assert isinstance(stages, dict)
-    assert set(stages) == set(command.STAGES)
+    assert set(stages) == set(tables.STAGES)
     assert all(share > 0 for share in stages.values())
 
 
@@ -37,7 +37,7 @@ def test_a_narrow_trunk_is_not_its_own_baseline() -> None:
     """In bf16 the model's trunk is cast, and the baseline must stay float32."""
     result = benchmark_model("demo-untrained", Variant("bf16", dtype="bf16"), size_hw=SMALL, runs=1)
     assert result.trunks > 0
-    assert set(result.stages) == set(command.STAGES)
+    assert set(result.stages) == set(tables.STAGES)
 
 
 def test_picture_is_the_same_every_time() -> None:
@@ -96,12 +96,12 @@ def test_tables_have_a_cell_for_every_column(timing: dict[str, object]) -> None:
     pictures = benchmark_throughput(
         "demo-untrained", precision="fp32", compiled=False, sizes_hw=[SMALL], batches=[2], device="cpu", runs=1
     )
-    tables = (
-        command.model_table([timing]),
-        command.text_table([text]),
-        command.throughput_table([row.to_dict() for row in pictures]),
+    shown = (
+        tables.model_table([timing]),
+        tables.text_table([text]),
+        tables.throughput_table([row.to_dict() for row in pictures]),
     )
-    for table in tables:
+    for table in shown:
         head, line, row = table.splitlines()
         assert head.count("|") == line.count("|") == row.count("|")
 
