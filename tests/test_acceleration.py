@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamseg.acceleration import optimize
 from streamseg.errors import ConfigError
-from streamseg.evaluation.agreement import MapAgreement
+from streamseg.evaluation.metrics.agreement import MapAgreement
 from streamseg.fcclip.spec import ModelSpec
 from streamseg.panoptic import panoptic_from_queries
 from streamseg.queries import Queries

@@ -44,7 +44,7 @@ def _predictions(arguments: Sequence[str], program: str, commands: Sequence[str]
 
 
 def _world(arguments: Sequence[str], program: str) -> int:
-    from .world_command import main as command
+    from .world.command import main as command
 
     return command(arguments, program)
 

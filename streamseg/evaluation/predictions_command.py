@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import Parser
-from .compared_frame import ComparedFrame
-from .fault_report import check_report_path, write_report
-from .faults import Faults
-from .inputs import Inputs, open_inputs
+from .inputs.opening import Inputs, open_inputs
+from .inputs.sides import Predictions, Truth, feed
+from .inputs.youtube_vis import YoutubeVisTruth, score_tracks
+from .metrics.compared_frame import ComparedFrame
+from .metrics.video_scores import METRICS, VideoScores
 from .progress import ProgressBar
-from .report import print_table, score_tables, write_json
-from .sides import Predictions, Truth, feed
-from .video_scores import METRICS, VideoScores
-from .youtube_vis import YoutubeVisTruth, score_tracks
+from .reports.fault_report import check_report_path, write_report
+from .reports.faults import Faults
+from .reports.tables import print_table, score_tables, write_json
 
 __all__ = ["main"]
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..sinks.files import encode_panoptic_png
 from .arguments import Parser
-from .inputs import open_inputs
-from .report import print_table, table
-from .sides import feed
-from .video_scores import METRICS, VideoScores
+from .inputs.opening import open_inputs
+from .inputs.sides import feed
+from .metrics.video_scores import METRICS, VideoScores
+from .reports.tables import print_table, table
 
 __all__ = ["main", "write_sequence"]
 

@@ -6,7 +6,7 @@ import pytest
 
 import streamseg.cli.export
 from streamseg.cli import main
-from streamseg.evaluation.panoptic_folders import PanopticFolder
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder
 from streamseg.sinks.export import FORMATS
 from streamseg.world.names import world_vocabulary
 from tests.recorded import run_folder, world_results

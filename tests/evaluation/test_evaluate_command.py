@@ -9,14 +9,13 @@ import pytest
 
 from streamseg.cli import main as streamseg
 from streamseg.evaluation.command import main
-from streamseg.evaluation.compared_frame import ComparedFrame
-from streamseg.evaluation.fault_pictures import ERRORS, draw_comparison
-from streamseg.evaluation.faults import Faults
-from streamseg.evaluation.panoptic_quality import SegmentInfo
-from streamseg.evaluation.segmentation_tracking_quality import TubeQuality
+from streamseg.evaluation.metrics.compared_frame import ComparedFrame
+from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
+from streamseg.evaluation.metrics.segmentation_tracking_quality import TubeQuality
+from streamseg.evaluation.reports.fault_pictures import ERRORS, draw_comparison
+from streamseg.evaluation.reports.faults import Faults
 from streamseg.evaluation.speed_command import write_sequence
-
-from .random_videos import CATEGORIES, PERSON, SKY, random_video
+from tests.evaluation.metrics.random_videos import CATEGORIES, PERSON, SKY, random_video
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from streamseg.config.sinks import RotationSettings
 from streamseg.errors import SinkError
-from streamseg.evaluation.panoptic_folders import PanopticFolder, paired_frames, score_folders
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder, paired_frames, score_folders
 from streamseg.sinks.annotations import compile_documents
 from streamseg.sinks.base import Emission
 from streamseg.sinks.files import encode_panoptic_png

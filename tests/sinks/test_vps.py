@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamseg.evaluation.panoptic_folders import PanopticFolder, score_folders
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder, score_folders
 from streamseg.frames import FrameResult
 from streamseg.sinks.documents.records import RecordedStream
 from streamseg.sinks.export import export_streams

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from streamseg.errors import SinkError
-from streamseg.evaluation.panoptic_folders import PanopticFolder, score_folders
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder, score_folders
 from streamseg.world.dials import Dials
 from streamseg.world.ground_truth import GroundTruthWriter
 from streamseg.world.names import SHAPES, STUFF

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...fcclip.spec import DEFAULT_MODEL
 from ..arguments import Parser
 from ..progress import ProgressBar
-from ..report import print_table, write_json
+from ..reports.tables import print_table, write_json
 from .protocols import PROTOCOLS, get_protocol
 from .run import DatasetReport, Plan, Progress, evaluate_dataset
 from .table import class_table, score_table

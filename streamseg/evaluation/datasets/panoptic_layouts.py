@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import EvaluationError
 from ...vocabulary import Vocabulary
-from ..panoptic_quality import SegmentInfo
+from ..metrics.panoptic_quality import SegmentInfo
 from .annotations import LabelCoding, existing, home_of, read_document
 from .instance_truth import InstanceTruth
 from .samples import Sample, Samples

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..panoptic_quality import SegmentInfo
+from ..metrics.panoptic_quality import SegmentInfo
 from .annotations import LabelCoding
 from .instance_truth import InstanceTruth
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ...errors import EvaluationError
 from ...vocabulary import Vocabulary
-from ..semantic_quality import SemanticScores
+from ..metrics.semantic_quality import SemanticScores
 from .annotations import IGNORED
 
 __all__ = ["ClassTable"]

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from ..report import table
+from ..reports.tables import table
 from .run import DatasetReport
 
 __all__ = ["class_table", "score_table"]

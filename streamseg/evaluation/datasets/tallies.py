@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ...errors import EvaluationError
 from ...vocabulary import Vocabulary
-from ..panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo
+from ..metrics.panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo
 from .annotations import IGNORED, read_ids, read_labels
 from .cityscapes_instances import CityscapesPrecision
 from .instances import CocoPrecision

@@ -21,9 +21,9 @@ from ...sources.images import read_image
 from ...tracking.build import build_associator
 from ...tracking.cuts import color_histogram, histogram_change
 from ...vocabulary import Vocabulary
-from ..panoptic_quality import SegmentInfo
-from ..video_panoptic_quality import WINDOWS
-from ..video_scores import VideoScores
+from ..metrics.panoptic_quality import SegmentInfo
+from ..metrics.video_panoptic_quality import WINDOWS
+from ..metrics.video_scores import VideoScores
 from .annotations import read_ids
 from .predictions import Segments
 from .protocols import Protocol

@@ -17,7 +17,7 @@ import torch
 from ...config.tracking import TrackingSettings
 from ...errors import ConfigError, EvaluationError
 from ..progress import ProgressBar
-from ..report import print_table, write_json
+from ..reports.tables import print_table, write_json
 from .ablations import ablations
 from .machine import describe
 from .pictures import picture_sequences

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..overlaps import Overlaps
-from ..panoptic_quality import SegmentInfo
+from ..metrics.overlaps import Overlaps
+from ..metrics.panoptic_quality import SegmentInfo
 
 __all__ = ["Steadiness"]
 

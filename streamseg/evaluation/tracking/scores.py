@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 
 from ...vocabulary import Vocabulary
-from ..panoptic_quality import SegmentInfo
-from ..video_scores import VideoScores
+from ..metrics.panoptic_quality import SegmentInfo
+from ..metrics.video_scores import VideoScores
 from .follow import MapFrame
 from .identities import Steadiness
 from .queries import SeenFrame

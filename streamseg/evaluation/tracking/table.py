@@ -6,7 +6,7 @@ from collections.abc import Sequence as Several
 
 from rich.table import Table
 
-from ..report import table
+from ..reports.tables import table
 from .scores import Row, mean_row
 
 __all__ = ["COLUMNS", "rows_as_dict", "suite_markdown", "suite_table", "variant_table", "variants_markdown"]

@@ -52,7 +52,7 @@ def test_published_figures_stand_beside(tmp_path: Path, capsys: pytest.CaptureFi
     """Of the model that is named, whatever weights it has; here a report is all that is needed."""
     from streamseg.evaluation.datasets.run import DatasetReport
     from streamseg.evaluation.datasets.table import score_table
-    from streamseg.evaluation.report import print_table
+    from streamseg.evaluation.reports.tables import print_table
 
     plan = Plan("cityscapes", str(tmp_path), "fcclip-r50")
     print_table(score_table(DatasetReport(plan, "cityscapes", 500, {"PQ": 41.0, "AP": None, "SQ": 75.0}, {})))

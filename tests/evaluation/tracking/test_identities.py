@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from streamseg.evaluation.overlaps import Overlaps
-from streamseg.evaluation.panoptic_quality import SegmentInfo
+from streamseg.evaluation.metrics.overlaps import Overlaps
+from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
 from streamseg.evaluation.tracking.identities import Steadiness
 
 CAR, DOG, GRASS = 1, 2, 3

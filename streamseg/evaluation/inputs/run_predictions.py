@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import EvaluationError, SinkError
-from ..sinks.documents.records import Record, RecordedStream
-from .overlaps import Ids
-from .panoptic_quality import SegmentInfo
+from ...errors import EvaluationError, SinkError
+from ...sinks.documents.records import Record, RecordedStream
+from ..metrics.overlaps import Ids
+from ..metrics.panoptic_quality import SegmentInfo
 from .sides import Frame
 from .sides import Video as TrueVideo
 

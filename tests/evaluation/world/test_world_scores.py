@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from streamseg.errors import ConfigError
-from streamseg.evaluation import world_scores
-from streamseg.evaluation.agreement import Agreement, MapAgreement
 from streamseg.evaluation.command import main
-from streamseg.evaluation.world_report import WorldReport, evaluate_world, world_tables
-from streamseg.evaluation.world_scores import (
+from streamseg.evaluation.metrics.agreement import Agreement, MapAgreement
+from streamseg.evaluation.world import scores as world_scores
+from streamseg.evaluation.world.report import WorldReport, evaluate_world, world_tables
+from streamseg.evaluation.world.scores import (
     IN_VOCABULARY,
     MAX_PICTURES,
     OUT_OF_VOCABULARY,
@@ -274,7 +274,7 @@ def test_nothing_to_compare_is_no_agreement() -> None:
 
 
 def cells(report: WorldReport, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    from streamseg.evaluation.report import print_table
+    from streamseg.evaluation.reports.tables import print_table
 
     for made in world_tables(report):
         print_table(made)

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EvaluationError
+from ...errors import EvaluationError
 
 __all__ = ["VOID", "Counts", "Ids", "OverlapSum", "Overlaps"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..panoptic import PanopticMap
+from ...panoptic import PanopticMap
 from .overlaps import VOID, Counts, Overlaps
 
 __all__ = ["Agreement", "MapAgreement"]

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from ..errors import ConfigError, EvaluationError, SinkError
-from ..sinks.files import atomic_write, encode_picture
+from ...errors import ConfigError, EvaluationError, SinkError
+from ...sinks.files import atomic_write, encode_picture
 from .fault_pictures import ERRORS, draw_comparison, draw_text
 from .faults import Faults, WorstFrame, WorstTrack
-from .report import percent, score_tables, table
+from .tables import percent, score_tables, table
 
 __all__ = ["check_report_path", "write_report"]
 

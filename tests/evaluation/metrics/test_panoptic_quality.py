@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from streamseg.errors import EvaluationError
-from streamseg.evaluation.overlaps import Overlaps
-from streamseg.evaluation.panoptic_folders import PanopticFolder, score_folders
-from streamseg.evaluation.panoptic_quality import ClassQuality, PanopticQuality, PanopticScores, SegmentInfo
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder, score_folders
+from streamseg.evaluation.metrics.overlaps import Overlaps
+from streamseg.evaluation.metrics.panoptic_quality import ClassQuality, PanopticQuality, PanopticScores, SegmentInfo
 
 Ids = npt.NDArray[np.int32]
 

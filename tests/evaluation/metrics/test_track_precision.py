@@ -14,8 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from streamseg.errors import EvaluationError
-from streamseg.evaluation.track_precision import AREAS, PredictedTrack, TrackPrecision, TrueTrack
-from streamseg.evaluation.youtube_vis import YoutubeVisTruth, find_documents, score_tracks
+from streamseg.evaluation.inputs.youtube_vis import YoutubeVisTruth, find_documents, score_tracks
+from streamseg.evaluation.metrics.track_precision import AREAS, PredictedTrack, TrackPrecision, TrueTrack
 from streamseg.rle import decode_mask, decode_runs
 
 Mask = npt.NDArray[np.bool_]

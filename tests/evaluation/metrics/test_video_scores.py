@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from streamseg.errors import ConfigError, EvaluationError
-from streamseg.evaluation.panoptic_quality import SegmentInfo
-from streamseg.evaluation.video_scores import METRICS, VideoScores
+from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
+from streamseg.evaluation.metrics.video_scores import METRICS, VideoScores
 
 from .plain_scores import plain_consistency, plain_iou, plain_stq, plain_tracking, plain_windows
 from .random_videos import CATEGORIES, PERSON, SKY, Frame, random_video

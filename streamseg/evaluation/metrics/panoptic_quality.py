@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EvaluationError
+from ...errors import EvaluationError
 from .overlaps import VOID, Counts, Ids, Overlaps
 
 __all__ = ["ClassQuality", "GroupQuality", "PanopticQuality", "PanopticScores", "SegmentInfo"]

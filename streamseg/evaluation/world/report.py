@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.table import Table
 
-from ..fcclip.weights import weights_fingerprint
-from ..segmenter import Segmenter
-from .panoptic_quality import GroupQuality, PanopticScores
-from .report import percent, table
-from .world_scores import (
+from ...fcclip.weights import weights_fingerprint
+from ...segmenter import Segmenter
+from ..metrics.panoptic_quality import GroupQuality, PanopticScores
+from ..reports.tables import percent, table
+from .scores import (
     IN_VOCABULARY,
     OUT_OF_VOCABULARY,
     POOLS,

@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError, EvaluationError
-from ..rle import decode_runs
-from .track_precision import PredictedTrack, TrackPrecision, TrackPrecisionScores, TrueTrack
+from ...errors import ConfigError, EvaluationError
+from ...rle import decode_runs
+from ..metrics.track_precision import PredictedTrack, TrackPrecision, TrackPrecisionScores, TrueTrack
 
 __all__ = ["YoutubeVisTruth", "find_documents", "read_predictions", "score_tracks"]
 

@@ -9,10 +9,10 @@ from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 
-from ..errors import EvaluationError
+from ...errors import EvaluationError
+from ..metrics.video_scores import METRICS
 from .panoptic_folders import AnnotatedFrame, PanopticFolder
 from .sides import Frame, Video
-from .video_scores import METRICS
 
 __all__ = ["PanopticPredictions", "PanopticTruth"]
 

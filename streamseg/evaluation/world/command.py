@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..segmenter import Segmenter
-from .arguments import Parser
-from .progress import ProgressBar
-from .report import print_table, write_json
-from .world_report import evaluate_world, world_tables
+from ...segmenter import Segmenter
+from ..arguments import Parser
+from ..progress import ProgressBar
+from ..reports.tables import print_table, write_json
+from .report import evaluate_world, world_tables
 
 __all__ = ["main"]
 

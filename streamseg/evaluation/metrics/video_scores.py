@@ -14,7 +14,7 @@ for STQ, a few bytes of each track for average precision, and everything with `k
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 from .compared_frame import ComparedFrame, VideoMetric
 from .overlaps import Ids
 from .panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..frames import Segment
-from ..rle import measure_map
-from ..sinks.render import draw_overlay
-from .compared_frame import ComparedFrame, by_id
-from .overlaps import Ids
-from .panoptic_quality import SegmentInfo
+from ...frames import Segment
+from ...rle import measure_map
+from ...sinks.render import draw_overlay
+from ..metrics.compared_frame import ComparedFrame, by_id
+from ..metrics.overlaps import Ids
+from ..metrics.panoptic_quality import SegmentInfo
 
 __all__ = ["ERRORS", "draw_comparison", "draw_text"]
 

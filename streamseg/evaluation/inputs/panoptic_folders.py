@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import EvaluationError
-from .panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo
+from ...errors import EvaluationError
+from ..metrics.panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo
 
 __all__ = ["AnnotatedFrame", "FramePair", "PanopticFolder", "paired_frames", "score_folders"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import EvaluationError
-from .compared_frame import ComparedFrame
-from .overlaps import Ids
-from .panoptic_quality import SegmentInfo
-from .video_scores import VideoScores
+from ...errors import EvaluationError
+from ..metrics.compared_frame import ComparedFrame
+from ..metrics.overlaps import Ids
+from ..metrics.panoptic_quality import SegmentInfo
+from ..metrics.video_scores import VideoScores
 
 __all__ = ["Frame", "Predictions", "Truth", "Video", "feed"]
 

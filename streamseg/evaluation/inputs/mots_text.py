@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError, EvaluationError
-from ..rle import decode_mask
-from .panoptic_quality import SegmentInfo
+from ...errors import ConfigError, EvaluationError
+from ...rle import decode_mask
+from ..metrics.panoptic_quality import SegmentInfo
 from .sides import Frame, Video
 
 __all__ = ["MotsFolder", "is_mots"]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .compared_frame import ComparedFrame
-from .panoptic_quality import PanopticQuality
-from .segmentation_tracking_quality import TubeQuality
+from ..metrics.compared_frame import ComparedFrame
+from ..metrics.panoptic_quality import PanopticQuality
+from ..metrics.segmentation_tracking_quality import TubeQuality
 
 __all__ = ["Faults", "WorstFrame", "WorstTrack"]
 

@@ -10,13 +10,13 @@ import pytest
 
 from streamseg.cli import main as streamseg
 from streamseg.errors import ConfigError, EvaluationError
-from streamseg.evaluation.inputs import open_inputs
-from streamseg.evaluation.mots_text import MotsFolder
-from streamseg.evaluation.panoptic_folders import PanopticFolder
-from streamseg.evaluation.panoptic_sides import PanopticPredictions, PanopticTruth
-from streamseg.evaluation.run_predictions import RunPredictions
-from streamseg.evaluation.sides import feed
-from streamseg.evaluation.video_scores import VideoScores
+from streamseg.evaluation.inputs.mots_text import MotsFolder
+from streamseg.evaluation.inputs.opening import open_inputs
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder
+from streamseg.evaluation.inputs.panoptic_sides import PanopticPredictions, PanopticTruth
+from streamseg.evaluation.inputs.run_predictions import RunPredictions
+from streamseg.evaluation.inputs.sides import feed
+from streamseg.evaluation.metrics.video_scores import VideoScores
 from streamseg.rle import encode_mask
 from streamseg.world.names import world_vocabulary
 from tests.recorded import run_folder, world_results

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from ..errors import EvaluationError
-from .panoptic_quality import ClassQuality, GroupQuality, PanopticScores
+from ...errors import EvaluationError
+from ..metrics.panoptic_quality import ClassQuality, GroupQuality, PanopticScores
 
 __all__ = ["class_table", "group_table", "percent", "print_table", "score_tables", "table", "write_json"]
 

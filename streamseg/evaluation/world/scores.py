@@ -17,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import ConfigError
-from ..fcclip.classifier import class_logits, geometric_ensemble
-from ..panoptic import PanopticMap, panoptic_from_queries
-from ..queries import Queries
-from ..segmenter import Segmenter
-from ..vocabulary import Vocabulary
-from ..world.names import world_vocabulary
-from ..world.renderer import RenderedWorld
-from ..world.snapshot import WorldSegment
-from ..world.stills import render_still
-from .agreement import Agreement, MapAgreement
-from .panoptic_quality import GroupQuality, PanopticQuality, PanopticScores, SegmentInfo
+from ...errors import ConfigError
+from ...fcclip.classifier import class_logits, geometric_ensemble
+from ...panoptic import PanopticMap, panoptic_from_queries
+from ...queries import Queries
+from ...segmenter import Segmenter
+from ...vocabulary import Vocabulary
+from ...world.names import world_vocabulary
+from ...world.renderer import RenderedWorld
+from ...world.snapshot import WorldSegment
+from ...world.stills import render_still
+from ..metrics.agreement import Agreement, MapAgreement
+from ..metrics.panoptic_quality import GroupQuality, PanopticQuality, PanopticScores, SegmentInfo
 
 __all__ = [
     "IN_VOCABULARY",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from streamseg.errors import EvaluationError
 from streamseg.evaluation.command import main
-from streamseg.evaluation.panoptic_folders import PanopticFolder, paired_frames, score_folders
+from streamseg.evaluation.inputs.panoptic_folders import PanopticFolder, paired_frames, score_folders
 from streamseg.sinks.files import encode_panoptic_png
 from tests.conftest import REPOSITORY
 

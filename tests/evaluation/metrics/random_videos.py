@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamseg.evaluation.panoptic_quality import SegmentInfo
+from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
 
 Ids = npt.NDArray[np.int32]
 Frame = tuple[Ids, list[SegmentInfo], Ids, list[SegmentInfo]]

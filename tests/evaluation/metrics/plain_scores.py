@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from streamseg.evaluation.panoptic_quality import SegmentInfo
+from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
 
 from .random_videos import Frame
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError, EvaluationError
+from ...errors import ConfigError, EvaluationError
 from .mots_text import MotsFolder, is_mots
 from .panoptic_folders import PanopticFolder
 from .panoptic_sides import PanopticPredictions, PanopticTruth
