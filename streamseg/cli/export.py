@@ -8,8 +8,9 @@ import typer
 
 from ..errors import ConfigError
 from .app import app
-from .options import QuietOption, one_of
+from .options import QuietOption
 from .text import printable
+from .values import one_of
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder

@@ -1,13 +1,11 @@
 """Options that several commands share, and what they mean together."""
 
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ConfigError
 from ..vocabulary import TRAINING_VOCABULARY
+from .values import fraction, one_of, whole_number
 
 if TYPE_CHECKING:
     from ..fcclip.spec import ModelSpec
@@ -16,51 +14,22 @@ __all__ = [
     "WORLD",
     "BackgroundOption",
     "ClassesOption",
+    "ClipOption",
+    "DeviceOption",
     "JsonOption",
+    "MaxLongSideOption",
     "ModelOption",
+    "PrecisionOption",
     "QuietOption",
+    "ShortSideOption",
+    "ThresholdOption",
+    "VocabularyOption",
+    "WeightsOption",
     "chosen_spec",
-    "fraction",
-    "one_of",
-    "whole_number",
 ]
 
 BACKGROUNDS = ("auto", "none")
 WORLD = "world"  # the demo models' default vocabulary
-
-
-def whole_number(option: str) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < 1:
-            raise ConfigError(f"{option} is {text!r}, expected a whole number of at least 1")
-        return int(text)
-
-    return parse
-
-
-def fraction(option: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{option} is {text!r}, expected a number from 0 to 1")
-        return value
-
-    return parse
-
-
-def one_of(option: str, choices: Sequence[str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            nearest = get_close_matches(text, choices, n=1, cutoff=0.4)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-            raise ConfigError(f"{option} is {text!r}{hint}, expected one of {', '.join(choices)}")
-        return text
-
-    return parse
-
 
 ClassesOption = Annotated[
     str | None,
@@ -80,7 +49,31 @@ BackgroundOption = Annotated[
         parser=one_of("--background", BACKGROUNDS),
     ),
 ]
+VocabularyOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"A built-in vocabulary, a union such as coco+lvis, or a file. Without it, and without --classes: "
+        f"{TRAINING_VOCABULARY}, or {WORLD} for demo.",
+        metavar="NAME|FILE",
+    ),
+]
 ModelOption = Annotated[str | None, typer.Option(help="See `streamseg models`.", metavar="NAME")]
+WeightsOption = Annotated[str | None, typer.Option(help="The model's weights (.pth or .safetensors).", metavar="FILE")]
+ClipOption = Annotated[str | None, typer.Option(help="The CLIP's weights, for --weights without them.", metavar="FILE")]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", metavar="NAME")]
+PrecisionOption = Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")]
+ShortSideOption = Annotated[
+    int | None,
+    typer.Option(help="Size at which the model sees a picture.", metavar="PIXELS", parser=whole_number("--short-side")),
+]
+MaxLongSideOption = Annotated[
+    int | None,
+    typer.Option(help="Limit to the other side.", metavar="PIXELS", parser=whole_number("--max-long-side")),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(help="Leave out what scores less.", metavar="0..1", parser=fraction("--threshold")),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 

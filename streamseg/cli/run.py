@@ -1,7 +1,7 @@
 """`streamseg run`: video to tracked panoptic results."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,50 +15,25 @@ from ..errors import ConfigError
 from ..parsing import flatten
 from .app import app
 from .interrupts import Interrupts
-from .options import BackgroundOption, ClassesOption, ModelOption, QuietOption, fraction, one_of, whole_number
+from .options import (
+    BackgroundOption,
+    ClassesOption,
+    ClipOption,
+    DeviceOption,
+    MaxLongSideOption,
+    ModelOption,
+    PrecisionOption,
+    QuietOption,
+    ShortSideOption,
+    ThresholdOption,
+    VocabularyOption,
+    WeightsOption,
+)
+from .values import one_of, positive, seconds, size, whole_number
 
 DEFAULT_OUTPUT = "streamseg-out"
 
 _OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_0-9]+)*=", re.IGNORECASE)
-_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-
-
-def seconds(option: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        """Seconds, or minutes and hours in front of them: 90, 1:30, 0:01:30."""
-        parts = text.split(":")
-        try:
-            value = sum(float(part) * 60.0**place for place, part in enumerate(reversed(parts)))
-        except ValueError:
-            value = -1.0
-        if not 0 <= value < float("inf") or len(parts) > 3:
-            raise ConfigError(f"{option} is {text!r}, expected seconds, such as 90 or 1:30")
-        return value
-
-    return parse
-
-
-def positive(option: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < float("inf"):
-            raise ConfigError(f"{option} is {text!r}, expected a number above 0")
-        return value
-
-    return parse
-
-
-def size(option: str) -> Callable[[str], list[int]]:
-    def parse(text: str) -> list[int]:
-        match = _SIZE.fullmatch(text.lower())
-        if match is None or "0" in match.groups():
-            raise ConfigError(f"{option} is {text!r}, expected WIDTHxHEIGHT in pixels, such as 1280x720")
-        return [int(match[2]), int(match[1])]
-
-    return parse
 
 
 @app.command()
@@ -73,34 +48,16 @@ def run(
         ),
     ] = None,
     classes: ClassesOption = None,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(help="A built-in vocabulary, a union such as coco+lvis, or a file.", metavar="NAME|FILE"),
-    ] = None,
+    vocabulary: VocabularyOption = None,
     background: BackgroundOption = None,
     model: ModelOption = None,
-    weights: Annotated[
-        str | None, typer.Option(help="The model's weights (.pth or .safetensors).", metavar="FILE")
-    ] = None,
-    clip: Annotated[
-        str | None, typer.Option(help="The CLIP's weights, for --weights without them.", metavar="FILE")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", metavar="NAME")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")] = None,
-    short_side: Annotated[
-        int | None,
-        typer.Option(
-            help="Size at which the model sees a frame.", metavar="PIXELS", parser=whole_number("--short-side")
-        ),
-    ] = None,
-    max_long_side: Annotated[
-        int | None,
-        typer.Option(help="Limit to the other side.", metavar="PIXELS", parser=whole_number("--max-long-side")),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="Leave out what scores less.", metavar="0..1", parser=fraction("--threshold")),
-    ] = None,
+    weights: WeightsOption = None,
+    clip: ClipOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    short_side: ShortSideOption = None,
+    max_long_side: MaxLongSideOption = None,
+    threshold: ThresholdOption = None,
     output_size: Annotated[
         Any,
         typer.Option(help="Of maps and masks; default: the frame's own.", metavar="WxH", parser=size("--output-size")),

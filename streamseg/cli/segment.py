@@ -12,17 +12,22 @@ import typer
 
 from ..errors import SourceError
 from ..pipeline.words import choose_vocabulary
-from ..vocabulary import TRAINING_VOCABULARY, Vocabulary
+from ..vocabulary import Vocabulary
 from .app import app
 from .options import (
-    WORLD,
     BackgroundOption,
     ClassesOption,
+    ClipOption,
+    DeviceOption,
+    MaxLongSideOption,
     ModelOption,
+    PrecisionOption,
     QuietOption,
+    ShortSideOption,
+    ThresholdOption,
+    VocabularyOption,
+    WeightsOption,
     chosen_spec,
-    fraction,
-    whole_number,
 )
 from .report import Report
 
@@ -40,38 +45,16 @@ def segment(
         typer.Argument(help="Pictures, folders of pictures, or globs.", metavar="IMAGE", show_default=False),
     ],
     classes: ClassesOption = None,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(
-            help=f"A built-in vocabulary, a union such as coco+lvis, or a file. Without it, and without --classes: "
-            f"{TRAINING_VOCABULARY}, or {WORLD} for demo.",
-            metavar="NAME|FILE",
-        ),
-    ] = None,
+    vocabulary: VocabularyOption = None,
     background: BackgroundOption = None,
     model: ModelOption = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="The model's weights (.pth or .safetensors).", metavar="FILE")
-    ] = None,
-    clip: Annotated[
-        Path | None, typer.Option(help="The CLIP's weights, for --weights without them.", metavar="FILE")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", metavar="NAME")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")] = None,
-    short_side: Annotated[
-        int | None,
-        typer.Option(
-            help="Size at which the model sees a picture.", metavar="PIXELS", parser=whole_number("--short-side")
-        ),
-    ] = None,
-    max_long_side: Annotated[
-        int | None,
-        typer.Option(help="Limit to the other side.", metavar="PIXELS", parser=whole_number("--max-long-side")),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="Leave out what scores less.", metavar="0..1", parser=fraction("--threshold")),
-    ] = None,
+    weights: WeightsOption = None,
+    clip: ClipOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    short_side: ShortSideOption = None,
+    max_long_side: MaxLongSideOption = None,
+    threshold: ThresholdOption = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="DIR")
     ] = DEFAULT_OUTPUT,

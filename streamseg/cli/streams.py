@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .app import app
-from .options import BackgroundOption, ClassesOption, JsonOption
+from .options import BackgroundOption, ClassesOption, JsonOption, VocabularyOption
 from .text import aligned, describe_words, printable
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ AddressOption = Annotated[
 ]
 DeploymentOption = Annotated[str, typer.Option("--deployment", help="Its name (`ray.name`).", metavar="NAME")]
 StreamArgument = Annotated[str, typer.Argument(help="Name of the stream.", metavar="STREAM")]
-VocabularyOption = Annotated[
-    str | None, typer.Option(help="A built-in vocabulary, a union such as coco+lvis, or a file.", metavar="NAME|FILE")
-]
 
 ADDRESS = "auto"
 DEPLOYMENT = "streamseg"

@@ -9,10 +9,10 @@ import typer
 
 from ..errors import ConfigError, SourceError
 from .app import app
-from .options import QuietOption, one_of
-from .run import seconds
+from .options import QuietOption
 from .run_folder import RunArgument, StreamsOption, chosen_streams
 from .text import printable, progress_bar
+from .values import one_of, seconds
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder

@@ -144,8 +144,8 @@ def test_flags_reach_the_segmenter(loader: Loader) -> None:
     assert loader.calls == [
         {
             "model": "fcclip-r50",
-            "weights": Path("w.pth"),
-            "clip": Path("c.bin"),
+            "weights": "w.pth",
+            "clip": "c.bin",
             "device": "cpu",
             "precision": "fp32",
             "short_side": 480,

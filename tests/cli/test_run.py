@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from streamseg.cli import main
-from streamseg.cli.run import choose_settings, seconds, size, split_arguments
+from streamseg.cli.run import choose_settings, split_arguments
+from streamseg.cli.values import seconds, size
 from streamseg.config.sinks import VideoSettings
 from streamseg.errors import ConfigError
 from streamseg.frames import json_schema
