@@ -20,6 +20,7 @@ from .machine import describe_machine
 from .model import VARIANTS, benchmark_model
 from .pipeline import benchmark_pipeline, pipeline_settings
 from .pipeline_clip import world_clip
+from .ray_table import ray_table
 from .soak import SoakOptions
 from .soak_table import soak_table
 from .tables import model_table, pipeline_table, text_table, throughput_table
@@ -31,6 +32,7 @@ __all__ = ["main"]
 DEFAULT_MODELS = ("fcclip-r50", "fcclip-convnext-large")
 SMALL_MODELS = ("demo",)  # where a slow one would hide what is measured
 ON_DEMO = ("pipeline", "ray", "soak")
+RAY_PARTS = ("overhead", "fairness", "latency", "batching")
 SAVES = ("jsonl", "jsonl,png", "jsonl,video")
 
 
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run_all(options: argparse.Namespace) -> int:
     for model in options.model:
         get_spec(model)
-    if options.what == "pipeline":
+    if options.what in ("pipeline", "ray"):
         options.source = options.source or world_clip(options.frames)
     parts = [(model, variant) for model in options.model for variant in _variants(options)]
     results: list[dict[str, Any]] = []
@@ -85,6 +87,8 @@ def _run_all(options: argparse.Namespace) -> int:
 def _variants(options: argparse.Namespace) -> list[str]:
     if options.what == "pipeline":
         return list(options.save)
+    if options.what == "ray":
+        return list(options.part)
     if options.what != "model":
         return ["fp32", "bf16", "bf16 compiled"] if options.what == "throughput" else [options.what]
     known = [variant.name for variant in VARIANTS]
@@ -111,6 +115,10 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.what == "pipeline":
         settings = pipeline_settings(model, options.source, options.only, options.frames, weights=options.weights)
         return [benchmark_pipeline(settings, runs=options.runs, soak=options.soak).to_dict()]
+    if options.what == "ray":
+        from .ray_command import measure_ray  # only here: ray is an extra
+
+        return measure_ray(options.only, source=options.source, frames=options.frames, runs=options.runs)
     if options.what == "soak":
         from .soak_run import run_soak  # only here: ray is an extra
 
@@ -136,6 +144,7 @@ TABLES = {
     "text": text_table,
     "throughput": throughput_table,
     "pipeline": pipeline_table,
+    "ray": ray_table,
     "soak": soak_table,
 }
 
@@ -163,12 +172,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", nargs="+", default=["480x640"], help="pictures and network input, HEIGHTxWIDTH")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 8, 16], help="throughput: frames per pass")
     parser.add_argument("--device", default="auto", help="throughput: auto (default), cpu, cuda, cuda:N")
-    parser.add_argument("--source", help="pipeline: a recording; default: 720p H.264 of the procedural world")
-    parser.add_argument("--frames", type=int, default=150, help="pipeline: of a run (default: %(default)s)")
+    parser.add_argument("--source", help="pipeline, ray: a recording; default: 720p H.264 of the procedural world")
+    parser.add_argument("--frames", type=int, default=150, help="pipeline, ray: of a run (default: %(default)s)")
     parser.add_argument(
         "--save", nargs="+", default=list(SAVES), help="pipeline: sinks of each run (default: %(default)s)"
     )
     parser.add_argument("--soak", type=int, default=0, help="pipeline: frames of a long run, for the growth of memory")
+    parser.add_argument("--part", nargs="+", choices=RAY_PARTS, default=RAY_PARTS, help="ray: default: all")
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: for how long (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=4, help="soak: cameras (default: %(default)s)")
     parser.add_argument(
