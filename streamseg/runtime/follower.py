@@ -25,8 +25,6 @@ __all__ = ["Follower", "Lane", "Segmented", "TakesOutgoing"]
 
 logger = logging.getLogger(__name__)
 
-QUEUE = 1  # frames that may wait: each holds its masks, which at full size are tens of megabytes
-
 
 class TakesOutgoing(Protocol):
     """What a follower asks of an emitter, here or in another process."""
@@ -90,6 +88,8 @@ class Follower:
         commit_seconds, max_failures: see `RunSettings`.
         fail: ends the run with an error.
         give_up: ends the stream with an error, while the others go on.
+        done: called after each frame. Whoever brings them bounds their number by that: each holds its masks, which at
+            full size are tens of megabytes.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class Follower:
         max_failures: int,
         fail: Callable[[Exception], None],
         give_up: Callable[[str, Exception], None],
+        done: Callable[[str], object],
     ) -> None:
         self.name = name
         self.lane = lane
@@ -108,7 +109,8 @@ class Follower:
         self.max_failures = max_failures
         self._fail = fail
         self._tell = give_up
-        self._channel: Channel[Segmented | _Last] = Channel(QUEUE)
+        self._done = done
+        self._channel: Channel[Segmented | _Last] = Channel(None)
         self._failures = 0  # in a row
         self._given_up = False
         self._committed_at = 0.0
@@ -121,7 +123,7 @@ class Follower:
         self._ready.wait()
 
     def put(self, item: Segmented) -> bool:
-        """The next frame, waiting for room; False where the follower has failed."""
+        """The next frame; False where the follower has failed."""
         return self._channel.put(item)
 
     def end(self, *, ended: bool) -> None:
@@ -143,6 +145,7 @@ class Follower:
                     self.lane.emitter.put(self._closing(item))
                     return
                 self._follow(item)
+                self._done(self.name)
         except Exception as error:
             self._channel.cancel()
             self._fail(error)

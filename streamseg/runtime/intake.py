@@ -2,7 +2,7 @@
 
 Recorded streams wait for room, so no frame of theirs is lost. Live streams never wait: their oldest frame makes room
 for the newest. A batch takes from the streams in turn, and only frames that are already there, but for a short moment:
-a slow stream holds nobody up.
+a slow stream holds nobody up, and neither does one whose results nobody takes.
 """
 
 import threading
@@ -15,6 +15,8 @@ from fractions import Fraction
 from typing import Any
 
 from ..frames import Frame
+
+FOLLOWED = 2  # frames of a lane that may be behind the model: one at work and one that waits for it
 
 __all__ = ["Arrived", "BufferPolicy", "Ended", "Intake", "drop_oldest"]
 
@@ -91,6 +93,8 @@ class Intake:
         self._ended: dict[str, Ended] = {}
         self._open: set[str] = set()
         self._turn: deque[str] = deque()
+        self._out: dict[str, int] = {}  # frames that were taken, and are not done
+        self._at_once: int | None = None
         self._changed = threading.Condition()
         self._stopped = False
         for lane, policy in policies.items():
@@ -101,6 +105,7 @@ class Intake:
         with self._changed:
             self._policies[lane] = policy
             self._waiting[lane] = deque()
+            self._out[lane] = 0
             self._open.add(lane)
             self._turn.append(lane)
 
@@ -144,6 +149,19 @@ class Intake:
             self._changed.notify_all()
             return left
 
+    def expect_done(self, at_once: int) -> None:
+        """From now on `done` is called for every frame that was taken, and no lane gets further ahead of it than its
+        share of `at_once`, the frames that all together may have in the model, and `FOLLOWED`. A lane whose results
+        nobody takes is then left alone, and the others go on."""
+        self._at_once = at_once
+
+    def done(self, lane: str) -> None:
+        """A frame that was taken is behind us."""
+        with self._changed:
+            if lane in self._out:
+                self._out[lane] -= 1
+                self._changed.notify_all()
+
     def take(self, max_batch: int, max_wait_seconds: float) -> tuple[list[Arrived], list[Ended]]:
         """The next batch, and the lanes that have ended and whose frames have all been taken.
 
@@ -167,7 +185,7 @@ class Intake:
     def _remove(self, lane: str) -> None:
         self._open.discard(lane)
         self._turn.remove(lane)
-        del self._policies[lane], self._waiting[lane], self._ended[lane]
+        del self._policies[lane], self._waiting[lane], self._ended[lane], self._out[lane]
 
     def _is_over(self, lane: str) -> bool:
         return self._stopped or lane not in self._open or lane in self._ended
@@ -176,7 +194,15 @@ class Intake:
         return not self._open and not self._endless
 
     def _any_news(self) -> bool:
-        return any(self._waiting[name] or name in self._ended for name in self._open)
+        return any(self._ready(name) or (name in self._ended and not self._waiting[name]) for name in self._open)
+
+    def _ready(self, lane: str) -> int:
+        """Frames that may be taken."""
+        waiting = len(self._waiting[lane])
+        if self._at_once is None:
+            return waiting
+        share = -(-self._at_once // len(self._open)) + FOLLOWED
+        return min(waiting, max(0, share - self._out[lane]))
 
     def _gather(self, max_batch: int, max_wait_seconds: float) -> None:
         """Let others join, but only where a frame of live input is waiting: a recording's next ones are not far."""
@@ -187,7 +213,7 @@ class Intake:
     def _is_worth_waiting(self, max_batch: int) -> bool:
         if self._stopped:
             return False
-        ready = sum(len(waiting) for waiting in self._waiting.values())
+        ready = sum(map(self._ready, self._open))
         missing = any(not self._waiting[name] and name not in self._ended for name in self._open)
         live = any(self._policies[name] is BufferPolicy.NEWEST for name in self._open if self._waiting[name])
         return 0 < ready < max_batch and missing and live
@@ -195,10 +221,11 @@ class Intake:
     def _pick(self, max_batch: int) -> list[Arrived]:
         """From the streams in turn, one frame at a time; the stream that was first is last next time."""
         batch: list[Arrived] = []
-        while len(batch) < max_batch and any(self._waiting.values()):
+        while len(batch) < max_batch and any(map(self._ready, self._open)):
             for name in list(self._turn):
-                if self._waiting[name] and len(batch) < max_batch:
+                if self._ready(name) and len(batch) < max_batch:
                     batch.append(self._waiting[name].popleft())
+                    self._out[name] += 1
                     self._turn.remove(name)
                     self._turn.append(name)
         return batch

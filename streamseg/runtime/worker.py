@@ -68,6 +68,7 @@ class Worker:
             self._pass = DevicePass(segmenter, in_flight=passes)
         self.lanes: dict[str, Lane] = {}
         self.intake = intake
+        intake.expect_done(passes * max_batch)
         self.max_batch = max_batch
         self.max_wait_seconds = max_wait_seconds
         self._prepare = prepare
@@ -114,6 +115,7 @@ class Worker:
             max_failures=self._max_failures,
             fail=self._fail,
             give_up=self._give_up,
+            done=self.intake.done,
         )
         return self._followers[name]
 

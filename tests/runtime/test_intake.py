@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streamseg.frames import Frame
-from streamseg.runtime.intake import Arrived, BufferPolicy, Ended, Intake, drop_oldest
+from streamseg.runtime.intake import FOLLOWED, Arrived, BufferPolicy, Ended, Intake, drop_oldest
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 WAIT, NEWEST = BufferPolicy.WAIT, BufferPolicy.NEWEST
@@ -116,3 +116,38 @@ def test_a_consumer_that_waits_is_woken_by_a_stop(policy: BufferPolicy) -> None:
     intake.stop()
     consumer.join(10)
     assert outcome == [([], [])]
+
+
+def test_a_lane_whose_frames_are_not_done_is_left_alone() -> None:
+    intake = Intake({"held": WAIT, "free": WAIT}, limit=9)
+    intake.expect_done(2)
+    for index in range(9):
+        intake.put(arrived("held", index))
+        intake.put(arrived("free", index))
+    taken: list[tuple[str, int]] = []
+    while ("free", 8) not in taken:
+        batch = places(intake.take(2, 0)[0])
+        taken += batch
+        for lane, _ in batch:
+            if lane == "free":
+                intake.done(lane)
+    assert [place for place in taken if place[0] == "free"] == [("free", index) for index in range(9)]
+    assert [place for place in taken if place[0] == "held"] == [("held", index) for index in range(1 + FOLLOWED)]
+    intake.done("held")
+    assert places(intake.take(2, 0)[0]) == [("held", 1 + FOLLOWED)]
+
+
+def test_the_end_of_a_lane_comes_behind_the_frames_that_are_held_back() -> None:
+    intake = Intake({"held": WAIT}, limit=9)
+    intake.expect_done(1)
+    for index in range(2 + FOLLOWED):
+        intake.put(arrived("held", index))
+    intake.end("held")
+    for _ in range(1 + FOLLOWED):
+        assert len(intake.take(1, 0)[0]) == 1
+    found: list[Ended] = []
+    consumer = threading.Thread(target=lambda: found.extend(intake.take(1, 0)[1]), daemon=True)
+    consumer.start()
+    intake.done("held")
+    consumer.join(60)
+    assert [end.lane for end in found] == ["held"]
