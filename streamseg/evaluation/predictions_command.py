@@ -15,12 +15,15 @@ from .progress import ProgressBar
 from .reports.fault_report import check_report_path, write_report
 from .reports.faults import Faults
 from .reports.tables import print_table, score_tables, write_json
+from .reports.track_moments import Moment, find_moments
 
 __all__ = ["main"]
 
 Document = dict[str, Any]
 
 LAST = ("miou", "vc", "details")
+IN_TIME = {"stq", "tracking"}  # where one of them can be measured, ids mean something from frame to frame
+MOST_PICTURED = 5  # of the worst tracks
 
 
 def main(arguments: Sequence[str], program: str, commands: Sequence[str]) -> int:
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str], program: str, commands: Sequence[str]) -> int
     inputs = open_inputs(options.ground_truth, options.predictions)
     metrics = inputs.chosen(_split(options.metrics))
     labels = dict(inputs.truth.labels) if inputs.truth is not None else {}
-    faults = Faults(inputs.truth.categories) if inputs.truth is not None and options.report is not None else None
+    faults = _faults(inputs.truth) if inputs.truth is not None and options.report is not None else None
     document = _score(inputs, metrics, faults, details=options.details)
     if not options.quiet:
         for made in score_tables(document, labels):
@@ -40,8 +43,18 @@ def main(arguments: Sequence[str], program: str, commands: Sequence[str]) -> int
         write_json(options.output, document)
     if options.report is not None:
         title = f"{options.predictions} against {options.ground_truth}"
-        write_report(options.report, title, document, labels, faults or Faults({}))
+        write_report(options.report, title, document, labels, faults or Faults({}), _moments(inputs, faults))
     return 0
+
+
+def _faults(truth: Truth) -> Faults:
+    return Faults(truth.categories) if IN_TIME & set(truth.metrics) else Faults(truth.categories, tracks=0)
+
+
+def _moments(inputs: Inputs, faults: Faults | None) -> list[list[Moment]]:
+    if inputs.truth is None or inputs.predictions is None or faults is None:
+        return []
+    return find_moments(inputs.truth, inputs.predictions, faults.tracks[:MOST_PICTURED])
 
 
 def _score(inputs: Inputs, metrics: Sequence[str], faults: Faults | None, *, details: bool) -> Document:
@@ -60,9 +73,7 @@ def _score(inputs: Inputs, metrics: Sequence[str], faults: Faults | None, *, det
 def _score_frames(
     truth: Truth, predictions: Predictions, metrics: Sequence[str], faults: Faults | None, *, details: bool
 ) -> Document:
-    # Tracks that are worst are found by what STQ knows of them.
-    fed = metrics if faults is None or "stq" not in truth.metrics else [*metrics, "stq"]
-    scores = VideoScores(truth.categories, truth.labels, metrics=fed, keep_videos=details)
+    scores = VideoScores(truth.categories, truth.labels, metrics=metrics, keep_videos=details)
     with ProgressBar("frames") as bar:
 
         def frame_added(video: str, name: str, frame: ComparedFrame) -> None:
@@ -72,11 +83,10 @@ def _score_frames(
 
         def video_ended(video: str) -> None:
             if faults is not None:
-                faults.add_tubes(video, scores.last_tubes)
+                faults.end_video(video)
 
         feed(scores, truth, predictions, video_ended=video_ended, frame_added=frame_added)
-    document = scores.to_dict()
-    return document if "stq" in metrics else {name: part for name, part in document.items() if name[:3] != "stq"}
+    return scores.to_dict()
 
 
 def _split(given: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -24,19 +24,9 @@ from .compared_frame import ComparedFrame, by_id
 from .overlaps import Counts, Overlaps, OverlapSum
 from .panoptic_quality import SegmentInfo
 
-__all__ = ["CrowdRule", "SegmentationTrackingQuality", "SegmentationTrackingScores", "TubeQuality"]
+__all__ = ["CrowdRule", "SegmentationTrackingQuality", "SegmentationTrackingScores"]
 
 CrowdRule = Literal["annotated", "first-listed"]
-
-
-@dataclass(frozen=True, slots=True)
-class TubeQuality:
-    """One true tube: its id and category, its pixels, and its association quality."""
-
-    id: int
-    category_id: int
-    pixels: int
-    aq: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +69,6 @@ class SegmentationTrackingQuality:
         categories: whether each category id is a thing.
         crowd: what AQ leaves out. "annotated": things with the crowd flag. "first-listed": what VIPSeg's own script
             leaves out, the id that a video lists first, where it is a thing; there a crowd is an object like others.
-
-    Attributes:
-        last_tubes: the true tubes of the video that ended last, in order of appearance.
     """
 
     def __init__(self, categories: Mapping[int, bool], crowd: CrowdRule = "annotated") -> None:
@@ -92,7 +79,6 @@ class SegmentationTrackingQuality:
         self._association, self._tubes, self._frames = 0.0, 0, 0
         self._sequences: dict[str, SegmentationTrackingScores] = {}
         self._video = _Video()
-        self.last_tubes: list[TubeQuality] = []
 
     def add(self, frame: ComparedFrame) -> None:
         """The next frame of the video. Ids that are not listed are void."""
@@ -112,14 +98,7 @@ class SegmentationTrackingQuality:
     def end_video(self, name: str) -> None:
         video, self._video = self._video, _Video()
         qualities, sizes = _association(video.tubes.total(), len(video.truth))
-        self.last_tubes = [
-            TubeQuality(id_, category, size, quality)
-            for (id_, category), size, quality in zip(
-                video.truth, sizes[1:].tolist(), qualities[1:].tolist(), strict=True
-            )
-            if size
-        ]
-        sum_, count = float(qualities.sum()), len(self.last_tubes)
+        sum_, count = float(qualities.sum()), int(np.count_nonzero(sizes))
         self._association, self._tubes, self._frames = (
             self._association + sum_,
             self._tubes + count,

@@ -19,7 +19,7 @@ from .compared_frame import ComparedFrame, VideoMetric
 from .overlaps import Ids
 from .panoptic_quality import PanopticQuality, PanopticScores, SegmentInfo
 from .panoptic_tracks import PanopticTrackPrecision
-from .segmentation_tracking_quality import SegmentationTrackingQuality, SegmentationTrackingScores, TubeQuality
+from .segmentation_tracking_quality import SegmentationTrackingQuality, SegmentationTrackingScores
 from .semantic_quality import SemanticQuality, SemanticScores
 from .track_precision import TrackPrecisionScores
 from .tracking_metrics import TrackingMetrics, TrackingScores
@@ -140,11 +140,6 @@ class VideoScores:
             metric.end_video(name)
         if self._details is not None:
             self._keep(name, self._details)
-
-    @property
-    def last_tubes(self) -> list[TubeQuality]:
-        """True tubes of things of the video that ended last, with their association quality; needs "stq"."""
-        return self._stq.last_tubes
 
     def pq(self) -> PanopticScores:
         """Panoptic quality of frames."""

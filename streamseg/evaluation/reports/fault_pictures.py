@@ -1,6 +1,6 @@
 """A frame's truth, prediction and errors side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,10 +12,10 @@ from ...sinks.render import draw_overlay
 from ..metrics.compared_frame import ComparedFrame, by_id
 from ..metrics.overlaps import Ids
 from ..metrics.panoptic_quality import SegmentInfo
+from .page import Picture
 
-__all__ = ["ERRORS", "draw_comparison", "draw_text"]
+__all__ = ["ERRORS", "GAP", "draw_comparison", "draw_segments", "draw_text", "text_width"]
 
-Picture = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 ERRORS: dict[str, Color] = {
@@ -26,6 +26,7 @@ ERRORS: dict[str, Color] = {
     "void": (150, 150, 150),
 }
 RIGHT, INSTANCE, CATEGORY, MISSED, VOID = range(5)
+UNNAMED = " "  # a label of which nothing is drawn
 GROUND = 235  # grey below the colours
 GAP = 8
 WIDTH = 480  # of each of the three
@@ -44,24 +45,46 @@ def draw_comparison(frame: ComparedFrame, labels: Mapping[int, str]) -> Picture:
     return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
 
 
+def draw_segments(
+    ids: npt.NDArray[np.int32], segments: Sequence[SegmentInfo], labels: Mapping[int, str], *, things: Container[int]
+) -> Picture:
+    """A map on grey, (H, W, 3) uint8: colours by id; things in full colour, with their names and ids.
+
+    Args:
+        ids: (H, W); what is not listed is void.
+        segments: what the ids mean.
+        labels: names of the categories.
+        things: which ids are things.
+    """
+    listed = by_id(segments)
+    ids = np.where(np.isin(ids, list(listed)), ids, 0).astype(np.int32)
+    shown = [
+        Segment(id_, category, name if id_ in things else UNNAMED, id_ in things, 1.0, extent.area, extent.bbox)
+        for id_, category, name, extent in (
+            (id_, category, f"{labels.get(category, category)} #{id_}", extent)
+            for id_, extent in measure_map(ids).items()
+            if id_ in listed
+            for category in [listed[id_].category_id]
+        )
+    ]
+    ground = np.full((*ids.shape, 3), GROUND, np.uint8)
+    return draw_overlay(ground, ids, shown, show_scores=False, opacity=0.85)
+
+
 def draw_text(picture: Picture, text: str, x: int, y: int, *, size: int = 16, bold: bool = False) -> None:
     """Write on a picture, in place; `y` is the baseline."""
     cv2.putText(picture, text, (x, y), INK, cv2.FontFace("sans"), size, 700 if bold else 400)
 
 
+def text_width(text: str, size: int = 16) -> int:
+    """In pixels, as `draw_text` writes it when not bold."""
+    _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace("sans"), size, 400)
+    return int(width)
+
+
 def _draw_map(ids: Ids, segments: Sequence[SegmentInfo], labels: Mapping[int, str]) -> Picture:
-    small = _scaled(np.asarray(ids, np.int32))
     listed = by_id(segments)
-    shown = [
-        Segment(id_, entry.category_id, labels.get(entry.category_id, str(entry.category_id)), True, 1.0, *extent)
-        for id_, entry, extent in (
-            (id_, listed[id_], (extent.area, extent.bbox))
-            for id_, extent in measure_map(small).items()
-            if id_ in listed
-        )
-    ]
-    ground = np.full((*small.shape, 3), GROUND, np.uint8)
-    return draw_overlay(ground, small, shown, show_scores=False, show_ids=True, opacity=0.85)
+    return draw_segments(_scaled(np.asarray(ids, np.int32)), segments, labels, things=set(listed))
 
 
 def _draw_errors(frame: ComparedFrame) -> Picture:

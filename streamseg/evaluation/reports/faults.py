@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from ..metrics.compared_frame import ComparedFrame
+from ..metrics.overlaps import VOID, Overlaps
 from ..metrics.panoptic_quality import PanopticQuality
-from ..metrics.segmentation_tracking_quality import TubeQuality
+from ..metrics.track_losses import TrackLoss, TrackLosses
 
 __all__ = ["Faults", "WorstFrame", "WorstTrack"]
 
@@ -32,10 +35,10 @@ class WorstFrame:
 
 @dataclass(frozen=True, slots=True)
 class WorstTrack:
-    """A true tube of a thing and its video."""
+    """A true track and its video."""
 
     video: str
-    tube: TubeQuality
+    loss: TrackLoss
 
 
 class Faults:
@@ -43,7 +46,7 @@ class Faults:
 
     Args:
         categories: whether each category id is a thing.
-        frames, tracks: how many to keep.
+        frames, tracks: how many to keep; no tracks for pictures, whose ids mean nothing in the next.
     """
 
     def __init__(self, categories: Mapping[int, bool], *, frames: int = MOST_FRAMES, tracks: int = MOST_TRACKS) -> None:
@@ -52,12 +55,15 @@ class Faults:
         # The best of the worst on top; the number settles ties in favour of the earlier.
         self._frames: list[tuple[float, int, WorstFrame]] = []
         self._tracks: list[tuple[float, int, WorstTrack]] = []
+        self._losses = TrackLosses(categories) if tracks else None
         self._seen = 0
 
     def add_frame(self, video: str, name: str, frame: ComparedFrame) -> None:
-        """Judge a frame by sum of IoU / (TP + FP/2 + FN/2) over its segments of all categories."""
+        """The next frame, judged by sum of IoU / (TP + FP/2 + FN/2) over its segments of all categories."""
+        if self._losses is not None:
+            self._losses.add(frame)
         counts = PanopticQuality(self._categories)
-        counts.add_overlaps(frame.overlaps, frame.truth, frame.predicted)
+        counts.add_overlaps(_listed(frame), frame.truth, frame.predicted)
         entries = counts.result().per_class.values()
         iou, tp, fp, fn = (sum(getattr(entry, key) for entry in entries) for key in ("iou", "tp", "fp", "fn"))
         if tp + fp + fn:
@@ -66,13 +72,15 @@ class Faults:
             worst = WorstFrame(video, name, quality, int(tp), int(fp), int(fn), frame)
             _keep(self._frames, (-quality, -self._seen, worst), self._most_frames)
 
-    def add_tubes(self, video: str, tubes: list[TubeQuality]) -> None:
-        """The true things of a video that has ended."""
-        for tube in tubes:
+    def end_video(self, video: str) -> None:
+        """All frames of a video have been added."""
+        if self._losses is None:
+            return
+        self._losses.end_video(video)
+        for loss in self._losses.last_video:
             self._seen += 1
             # What it costs: a small thing that is lost matters less to whoever looks than a large one.
-            lost = (1 - tube.aq) * tube.pixels
-            _keep(self._tracks, (lost, -self._seen, WorstTrack(video, tube)), self._most_tracks)
+            _keep(self._tracks, (loss.lost * loss.pixels, -self._seen, WorstTrack(video, loss)), self._most_tracks)
 
     @property
     def frames(self) -> list[WorstFrame]:
@@ -83,6 +91,13 @@ class Faults:
     def tracks(self) -> list[WorstTrack]:
         """Those that lose the most pixels first."""
         return [worst for *_, worst in sorted(self._tracks, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _listed(frame: ComparedFrame) -> Overlaps:
+    """With predicted ids that mean nothing as void: panoptic quality refuses them, tracks as text are full of them."""
+    overlaps = frame.overlaps
+    known = np.isin(overlaps.predicted_ids, [segment.id for segment in frame.predicted])
+    return Overlaps.of_pairs(overlaps.ground_truth_ids, np.where(known, overlaps.predicted_ids, VOID), overlaps.pixels)
 
 
 def _keep(heap: list[tuple[float, int, T]], entry: tuple[float, int, T], most: int) -> None:
