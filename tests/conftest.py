@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = LOOPBACK
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     multiprocessing.set_forkserver_preload([*PRELOADED])
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
