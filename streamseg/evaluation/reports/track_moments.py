@@ -19,7 +19,7 @@ from ..metrics.overlaps import Ids
 from ..metrics.panoptic_quality import SegmentInfo
 from .faults import WorstTrack
 
-__all__ = ["MOST_MOMENTS", "SIZE_HW", "Moment", "find_moments"]
+__all__ = ["MOST_KEPT", "MOST_MOMENTS", "SIZE_HW", "Moment", "find_moments"]
 
 SIZE_HW = (213, 284)  # of each picture
 MOST_MOMENTS = 5

@@ -41,7 +41,7 @@ def track_caption(video: str, loss: TrackLoss, labels: Mapping[int, str]) -> str
     parts = ", ".join(f"{NAMES[cause]} {percent(loss.causes[cause])}" for cause in by_size)
     return (
         f"{video} / true #{loss.id} ({labels[loss.category_id]}): {cause_in_words(loss, labels)}. "
-        f"{percent(loss.lost)} % of {loss.pixels:,} pixels lost ({parts})"
+        f"{loss.pixels:,} pixels, {percent(loss.lost)} % of its quality lost{f' to {parts}' if parts else ''}"
     )
 
 

@@ -1,6 +1,7 @@
 """The report: the worst frames and tracks are found, drawn, and written as HTML or a PNG."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamseg.cli import main as streamseg
 from streamseg.evaluation.command import main
 from streamseg.evaluation.metrics.compared_frame import ComparedFrame
 from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
@@ -15,7 +17,9 @@ from streamseg.evaluation.reports.fault_pictures import ERRORS, draw_comparison
 from streamseg.evaluation.reports.faults import Faults
 from streamseg.evaluation.speed_command import write_sequence
 from streamseg.rle import encode_mask
+from streamseg.world.names import world_vocabulary
 from tests.evaluation.metrics.random_videos import CATEGORIES, PERSON, SKY, random_video
+from tests.recorded import run_folder, world_results
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +96,23 @@ def test_tracks_as_text_have_a_report_too(tmp_path: Path) -> None:
     write_mots(tmp_path, "gt", {1: 2001, 2: 2001})
     write_mots(tmp_path, "pred", {1: 2001, 2: 2002})
     assert main([*call(tmp_path), "--quiet", "--report", str(tmp_path / "report.html")]) == 0
-    assert "0001 / true #2001 (car): split over #2001, #2002. 50.00 % of 600" in (tmp_path / "report.html").read_text()
+    assert (
+        "0001 / true #2001 (car): split over #2001, #2002. 600 pixels, 50.00 %"
+        in (tmp_path / "report.html").read_text()
+    )
+
+
+def test_the_report_of_a_run_shows_tracks_of_all_its_streams(tmp_path: Path) -> None:
+    """Records are read twice, stream by stream; against its own export no track loses anything."""
+    results, words = world_results(3), world_vocabulary("shapes")
+    run = run_folder(tmp_path, {"door": (results, words), "cam": (results[:2], words)})
+    assert streamseg(["export", str(run), "--format", "vps", "--quiet"]) == 0
+    report = tmp_path / "report.html"
+    sides = ["--ground-truth", str(run / "vps"), "--predictions", str(run)]
+    assert main([*sides, "--quiet", "--metrics", "pq", "--report", str(report)]) == 0
+    captions = re.findall(r"<figcaption>(\w+ / true .*?)</figcaption>", report.read_text())
+    assert len(captions) == 5
+    assert all(caption.endswith("pixels, 0.00 % of its quality lost") for caption in captions)
 
 
 def test_pictures_have_no_tracks(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which moments of a track are shown: those that tell its story, few however long it is."""
 
-from collections.abc import Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +14,7 @@ from streamseg.evaluation.inputs.sides import Frame, Video
 from streamseg.evaluation.metrics.compared_frame import ComparedFrame
 from streamseg.evaluation.metrics.panoptic_quality import SegmentInfo
 from streamseg.evaluation.reports.faults import Faults
-from streamseg.evaluation.reports.track_moments import MOST_MOMENTS, SIZE_HW, Moment, find_moments
+from streamseg.evaluation.reports.track_moments import MOST_KEPT, MOST_MOMENTS, SIZE_HW, Moment, find_moments
 from streamseg.evaluation.reports.track_pictures import cause_in_words, draw_moments, track_caption
 
 SKY, PERSON, CAR = 1, 2, 3
@@ -29,6 +30,7 @@ class Sides:
     kinds: dict[int, int] = field(default_factory=dict)
     size: int = 20
     read: list[str] = field(default_factory=list)
+    before_reading: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     categories: ClassVar[Mapping[int, bool]] = {SKY: False, PERSON: True, CAR: True}
     labels: ClassVar[Mapping[int, str]] = LABELS
@@ -51,6 +53,7 @@ class Sides:
 
         def read() -> npt.NDArray[np.int32]:
             self.read.append(name)
+            self.before_reading.get(name, lambda: None)()
             ids = np.full((ROWS, COLUMNS), 9, np.int32)
             if id_:
                 ids[10 : 10 + self.size, 20 : 20 + self.size] = id_
@@ -92,12 +95,28 @@ def test_of_many_spans_the_longest_are_shown_and_the_earlier_of_equal_ones() -> 
     assert shown(story) == [(1, 1), (4, 3), (7, None), (11, 6), (14, 8)]
 
 
-@pytest.mark.parametrize("story", [[7] * 1000, [7, 8] * 300, [7] * 300 + [8] * 50 + [0] * 20 + [9] * 130])
+@pytest.mark.parametrize("story", [[7] * 400, [7, 8] * 300, [7] * 300 + [8] * 50 + [0] * 20 + [9] * 130])
 def test_however_long_it_is_the_moments_are_few_and_in_order(story: list[int | None]) -> None:
     moments = shown(story)
     assert len(moments) == MOST_MOMENTS
     assert moments == sorted(moments)
     assert {id_ for _, id_ in moments} == {id_ or None for id_ in story}
+
+
+@pytest.mark.parametrize("story", [[7] * 150, [7, 8] * 75])
+def test_memory_holds_few_moments_however_many_there_are(story: list[int | None]) -> None:
+    alive = []
+
+    def count() -> None:
+        gc.collect()
+        alive.append(sum(isinstance(each, Moment) for each in gc.get_objects()))
+
+    sides = Sides(story)
+    faults, _ = told(sides)
+    sides.before_reading = {"100": count, "149": count}
+    find_moments(sides, sides, faults.tracks)
+    assert len(alive) == 2
+    assert 0 < max(alive) <= (MOST_MOMENTS + 1) * (MOST_KEPT + 1)
 
 
 def test_only_frames_that_show_the_track_are_read_again() -> None:
@@ -137,7 +156,7 @@ def test_the_cause_in_words(sides: Sides, words: str) -> None:
 def test_the_caption_says_how_much_and_to_what() -> None:
     faults, _ = told(Sides([7] * 6 + [0] + [8] * 3))
     assert track_caption("v", faults.tracks[0].loss, LABELS) == (
-        "v / true #5 (person): split over #7, #8. 55.00 % of 4,000 pixels lost (split 36.00, missed 19.00)"
+        "v / true #5 (person): split over #7, #8. 4,000 pixels, 55.00 % of its quality lost to split 36.00, missed 19.00"
     )
 
 
