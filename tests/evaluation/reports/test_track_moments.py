@@ -156,7 +156,8 @@ def test_the_cause_in_words(sides: Sides, words: str) -> None:
 def test_the_caption_says_how_much_and_to_what() -> None:
     faults, _ = told(Sides([7] * 6 + [0] + [8] * 3))
     assert track_caption("v", faults.tracks[0].loss, LABELS) == (
-        "v / true #5 (person): split over #7, #8. 4,000 pixels, 55.00 % of its quality lost to split 36.00, missed 19.00"
+        "v / true #5 (person): split over #7, #8. "
+        "4,000 pixels, 55.00 % of its quality lost to split 36.00, missed 19.00"
     )
 
 
