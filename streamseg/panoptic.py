@@ -248,10 +248,10 @@ def _merge(
     height, width = geometry.output_hw
     if len(scores) == 0:
         return PanopticMap(np.zeros((height, width), np.int32), ())
-    winner, winner_is_sure, own_area = compete(scores, mask_logits, geometry)
+    outcome, own_area = compete(scores, mask_logits, geometry)
 
     count = len(scores)
-    outcome = (winner * 2 + winner_is_sure).flatten()  # who and whether in one number: counted and looked up once
+    outcome = outcome.flatten()
     unsure_area, sure_area = outcome.bincount(minlength=2 * count).view(count, 2).T
     won_area = unsure_area + sure_area
     given = torch.zeros_like(labels) if ids is None else ids
@@ -279,7 +279,7 @@ def _merge(
             area=sure,
             query=query,
         )
-    values = torch.from_numpy(table.ravel()).to(outcome.device).index_select(0, outcome).view(height, width)
+    values = torch.from_numpy(table.ravel()).to(outcome.device).index_select(0, outcome.int()).view(height, width)
     return PanopticMap(values.cpu().numpy(), tuple(segments[number] for number in sorted(segments)))
 
 
