@@ -116,11 +116,11 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         settings = pipeline_settings(model, options.source, options.only, options.frames, weights=options.weights)
         return [benchmark_pipeline(settings, runs=options.runs, soak=options.soak).to_dict()]
     if options.what == "ray":
-        from .ray_command import measure_ray  # only here: ray is an extra
+        from .ray_command import measure_ray  # only here: it loads Ray
 
         return measure_ray(options.only, source=options.source, frames=options.frames, runs=options.runs)
     if options.what == "soak":
-        from .soak_run import run_soak  # only here: ray is an extra
+        from .soak_run import run_soak  # only here: it loads Ray
 
         return [run_soak(SoakOptions(options.minutes, options.streams, options.kill_every)).to_dict()]
     if options.what == "text":

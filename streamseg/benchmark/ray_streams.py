@@ -56,6 +56,7 @@ class Batching:
         share: of the frames a second that full batches, one right after the other, would give.
         fps: of all together.
         batch: frames of a call, on average.
+        seconds: that were counted.
     """
 
     streams: int
@@ -64,6 +65,7 @@ class Batching:
     share: float
     fps: float
     batch: float
+    seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,7 +87,7 @@ def benchmark_fairness(*, streams: int = 8, frames: int = 60, mixed: bool = Fals
 
 
 def benchmark_batching(
-    *, streams: int = 16, max_batch: int = 16, call_seconds: float = 0.2, frames: int = 60
+    *, streams: int = 16, max_batch: int = 16, call_seconds: float = 0.2, frames: int = 150
 ) -> Batching:
     """A model of `call_seconds` a call on as many recordings; one thread computes, so full batches are the limit."""
     with TemporaryDirectory() as folder:
@@ -102,6 +104,7 @@ def benchmark_batching(
         share=window.fps * call_seconds / max_batch,
         fps=window.fps,
         batch=mean(sizes[WARM_UP:-WARM_UP]),
+        seconds=window.seconds,
     )
 
 

@@ -45,7 +45,7 @@ def _batching(row: Row) -> list[str]:
         f"{TARGETS['batching']}",
         f"{row['streams']} recordings, a model of {1000 * row['call_seconds']:.0f} ms a call, batches of "
         f"{row['max_batch']} at most",
-        f"{row['fps']:.1f} frames a second together, {row['batch']:.1f} frames a call",
+        f"{row['fps']:.1f} frames a second together, {row['batch']:.1f} frames a call, over {row['seconds']:.0f} s",
     ]
 
 
