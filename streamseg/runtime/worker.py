@@ -16,6 +16,7 @@ from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .device_pass import IN_FLIGHT, DevicePass
 from .follower import Follower, Lane, Segmented
+from .heap import keep_heap
 from .intake import Ended, Intake
 from .reasons import reason_of
 from .turns import Turns
@@ -92,6 +93,7 @@ class Worker:
 
     def start(self) -> None:
         """Returns when all threads have made their settings, which torch gives to every thread that begins after."""
+        keep_heap()
         for follower in self._followers.values():
             follower.start()
         for thread in self._threads:
