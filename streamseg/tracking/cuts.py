@@ -21,9 +21,9 @@ Histogram = npt.NDArray[np.float32]
 
 def color_histogram(rgb: npt.NDArray[np.uint8]) -> Histogram:
     """(H, W, 3) uint8 -> (64,) float32, which colours the picture has; sums to 1."""
-    channels = rgb[::STEP, ::STEP].reshape(-1, 3) >> 6
-    colors = (channels[:, 0] * LEVELS + channels[:, 1]) * LEVELS + channels[:, 2]
-    counts = np.bincount(colors, minlength=LEVELS**3)
+    red, green, blue = (np.ascontiguousarray(rgb[::STEP, ::STEP, channel]) >> 6 for channel in range(3))
+    colors = (red * LEVELS + green) * LEVELS + blue
+    counts = np.bincount(colors.ravel(), minlength=LEVELS**3)
     shares: Histogram = (counts / counts.sum()).astype(np.float32)
     return shares
 
