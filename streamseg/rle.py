@@ -129,13 +129,20 @@ class _Groups:
         ends = np.append(starts[1:], ids.size)[: len(starts)]
         columns, rows = np.divmod(starts, max(1, ids.shape[0]))
         values = ids[rows, columns].astype(np.int64)
-        order = np.argsort(values, kind="stable")
+        order = np.argsort(_narrow(values), kind="stable")
         order = order[values[order] != 0]
-        found, first = np.unique(values[order], return_index=True)
-        return cls(found, first, starts[order], ends[order])
+        grouped = values[order]
+        first = np.flatnonzero(np.diff(grouped, prepend=0))  # no group is of 0
+        return cls(grouped[first], first, starts[order], ends[order])
 
     def spans(self) -> list[tuple[int, int]]:
         return list(zip(self.first.tolist(), [*self.first[1:].tolist(), len(self.starts)], strict=False))
+
+
+def _narrow(values: Integers) -> npt.NDArray[Any]:
+    """The same numbers in 16 bits, if they fit: these are sorted in one pass, eight times as fast."""
+    fits = len(values) > 0 and values.min() >= 0 and values.max() < 1 << 16
+    return values.astype(np.uint16) if fits else values
 
 
 def _run_starts(ids: npt.NDArray[Any]) -> Integers:
