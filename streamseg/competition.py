@@ -131,11 +131,14 @@ class _Grid:
 
     def bounds(self, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
         """(N, h, w) -> twice (R, C, N), what no pixel of a mask in a tile is above, and below."""
-        starts, width = self.rows.inputs[:, 0].tolist(), self.rows.inputs.shape[1]
-        bands = [mask_logits[:, start : start + width] for start in starts]
-        high = torch.stack([band.amax(1) for band in bands])[..., self.columns.inputs].amax(-1)
-        low = torch.stack([band.amin(1) for band in bands])[..., self.columns.inputs].amin(-1)
-        return high.transpose(1, 2) + SLACK, low.transpose(1, 2) - SLACK
+        high, low = (self._extremes(mask_logits.numpy(), extreme) for extreme in (np.maximum, np.minimum))
+        return torch.from_numpy(high) + SLACK, torch.from_numpy(low) - SLACK
+
+    def _extremes(self, mask_logits: Array, extreme: np.ufunc) -> Array:
+        """(N, h, w) -> (R, C, N), the largest or smallest logit that each tile mixes."""
+        rows, columns = self.rows.inputs.numpy().T, self.columns.inputs.numpy().T  # by place in the window first
+        bands = extreme.reduce(mask_logits[:, rows], axis=1)
+        return np.ascontiguousarray(extreme.reduce(bands[..., columns], axis=2).transpose(1, 2, 0))
 
     def upsample(self, mask_logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """Masks (P,), each in the tile at a row and column (P,) -> (P, tile height, tile width)."""
