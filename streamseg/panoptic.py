@@ -249,10 +249,10 @@ def _merge(
     if len(scores) == 0:
         return PanopticMap(np.zeros((height, width), np.int32), ())
     outcome, own_area = compete(scores, mask_logits, geometry)
+    found = _InRuns(outcome) if outcome.device.type == "cpu" else _OnDevice(outcome)
 
     count = len(scores)
-    outcome = outcome.flatten()
-    unsure_area, sure_area = outcome.bincount(minlength=2 * count).view(count, 2).T
+    unsure_area, sure_area = found.areas(2 * count).view(count, 2).T
     won_area = unsure_area + sure_area
     given = torch.zeros_like(labels) if ids is None else ids
     facts = torch.stack((own_area, won_area, sure_area, labels, given)).cpu().numpy()  # once a frame, not once a mask
@@ -279,8 +279,41 @@ def _merge(
             area=sure,
             query=query,
         )
-    values = torch.from_numpy(table.ravel()).to(outcome.device).index_select(0, outcome.int()).view(height, width)
-    return PanopticMap(values.cpu().numpy(), tuple(segments[number] for number in sorted(segments)))
+    return PanopticMap(found.looked_up(table.ravel()), tuple(segments[number] for number in sorted(segments)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OnDevice:
+    """(H, W) outcomes where they were computed: small numbers travel, and the finished map."""
+
+    outcome: Tensor
+
+    def areas(self, count: int) -> Tensor:
+        """(count,) int64, pixels of each outcome."""
+        return self.outcome.flatten().bincount(minlength=count)
+
+    def looked_up(self, table: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """(H, W), what stands in the table at each outcome."""
+        places = self.outcome.flatten().int()
+        values = torch.from_numpy(table).to(places.device).index_select(0, places)
+        return values.view(self.outcome.shape).cpu().numpy()
+
+
+class _InRuns:
+    """The same on the host, as runs along the rows: a hundredth of the pixels."""
+
+    def __init__(self, outcome: Tensor) -> None:
+        self.shape = tuple(outcome.shape)
+        flat = outcome.numpy().ravel()
+        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+        self.values = flat[starts]
+        self.lengths = np.diff(starts, append=flat.size)
+
+    def areas(self, count: int) -> Tensor:
+        return torch.from_numpy(np.bincount(self.values, self.lengths, minlength=count).astype(np.int64))
+
+    def looked_up(self, table: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        return np.repeat(table[self.values], self.lengths).reshape(self.shape)
 
 
 def _geometry(queries: Queries, output_hw: tuple[int, int] | None) -> MaskGeometry:
