@@ -93,7 +93,13 @@ def _import_ray() -> ModuleType:
 
 @contextmanager
 def _cluster(ray: Any, address: str | None) -> Iterator[None]:
-    """A connection to a cluster, where streamseg is installed; or a cluster of our own that ends with the run."""
+    """A connection to a cluster, where streamseg is installed; or a cluster of our own that ends with the run.
+
+    A connection that this process has already is used, and kept.
+    """
+    if ray.is_initialized():
+        yield
+        return
     search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         if address is not None:

@@ -27,7 +27,11 @@ def test_without_ray_the_error_says_what_to_install(tmp_path: Path, monkeypatch:
 
 @pytest.fixture
 def with_ray() -> None:
+    """Ray, to which nobody has connected yet."""
     pytest.importorskip("ray.train.torch", reason="needs ray[train]")
+    import ray
+
+    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,7 @@ def test_ray_workers_share_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("with_ray")
 @pytest.mark.filterwarnings("ignore")
 def test_ray_hands_over_our_own_errors(tmp_path: Path, cluster: str) -> None:
     settings = load_settings(write_config(tmp_path))
@@ -69,6 +74,7 @@ def test_ray_hands_over_our_own_errors(tmp_path: Path, cluster: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("with_ray")
 @pytest.mark.filterwarnings("ignore")
 def test_a_signal_stops_a_ray_run_with_its_state_saved(tmp_path: Path, cluster: str) -> None:
     settings = load_settings(write_config(tmp_path, steps=100_000))

@@ -21,6 +21,7 @@ __all__ = ["Decoder", "DecoderReport"]
 
 logger = logging.getLogger(__name__)
 
+PACKS_OF_A_CALL = 500  # Ray keeps half a kilobyte for each until the call ends, and a camera never ends
 PACK_BYTES = 1 << 24  # a pack is in memory several times over: made, waiting, and in use
 
 
@@ -61,18 +62,29 @@ class Decoder:
         self._lock = threading.Lock()
 
     def frames(self, place: Place, lease: int) -> Iterator[Pack]:
-        """The stream's frames from a place on. The iteration of an earlier lease ends; an older one gets nothing."""
+        """The stream's frames from a place on. The iteration of an earlier lease ends; an older one gets nothing.
+
+        An empty pack that is not the end means that this call is over, and that another one gives what comes next.
+        """
         with self._lock:
             if lease < self._lease:
                 return
-            self._lease = lease
             session = self._session
-            if session is None or not self._stream.live or not session.is_alive():
-                if session is not None:
-                    session.stop()
-                session = self._session = _Session(self._plan, self._stream, place)
-            intake = session.attach()
+            if session is None or lease != self._lease or session.broke_off_at != place.number:
+                session = self._session = self._session_from(place)
+            self._lease = lease
+            intake = session.take_up()
         yield from session.packs(intake)
+
+    def _session_from(self, place: Place) -> "_Session":
+        """For a consumer that has not been there before, or has lost some."""
+        session = self._session
+        if session is not None and self._stream.live and session.is_alive():
+            session.attach()
+            return session
+        if session is not None:
+            session.stop()
+        return _Session(self._plan, self._stream, place)
 
     def pause(self, paused: bool) -> None:
         """Whether nobody follows the stream on purpose: frames of a camera that are lost meanwhile are counted so."""
@@ -101,6 +113,7 @@ class _Session:
         self._settings = plan.settings
         self._lock = threading.Lock()
         self._handed_over = place.number
+        self.broke_off_at: int | None = None  # frames handed over, where a call has come to its own end
         self._intake = self._new_intake()
         self._end: Ended | None = None
         selection = _selection(plan.settings.selection, place, live=stream.live)
@@ -116,8 +129,8 @@ class _Session:
         self._pack_frames = 1 if stream.live else pack_frames(stream, plan.settings.ray.frames_per_object)
         self.reader.start()
 
-    def attach(self) -> Intake:
-        """An intake for a new consumer, with what waited for the one before."""
+    def attach(self) -> None:
+        """A new intake for a new consumer, with what waited for the one before."""
         with self._lock:
             before, self._intake = self._intake, self._new_intake()
             for item in before.stop():
@@ -125,16 +138,23 @@ class _Session:
             self.reader.leave_in(self._intake)
             if self._end is not None:
                 self._intake.end(self._end.lane, self._end.error)
-            return self._intake
+
+    def take_up(self) -> Intake:
+        """What a call is to give out."""
+        self.broke_off_at = None
+        return self._intake
 
     def packs(self, intake: Intake) -> Iterator[Pack]:
-        while True:
+        """What one call gives to its consumer."""
+        for _ in range(PACKS_OF_A_CALL):
             batch, ended = intake.take(self._pack_frames, 0.0)
             if not batch and not ended:
                 return
             yield self._pack(batch, ended)
             if ended:
                 return
+        self.broke_off_at = self._handed_over
+        yield Pack(())
 
     def stop(self) -> None:
         self.reader.stop()
@@ -158,6 +178,7 @@ class _Session:
     def _handed(self, item: Arrived) -> Arrived:
         """Of live input, those count that are handed over: whoever misses one knows that it was lost on the way."""
         if not self._stream.live:
+            self._handed_over = item.number + 1
             return item
         number, self._handed_over = self._handed_over, self._handed_over + 1
         return replace(item, number=number, totals=self.counters.decoded_so_far())

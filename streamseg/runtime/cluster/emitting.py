@@ -149,8 +149,8 @@ class EmitterHost:
             del self._desks[stream_id]
         return self._report_of(desk)
 
-    def results(self) -> Iterator[PackedResult]:
-        """Every result, as they come, until `finish`."""
+    def results(self) -> Iterator[PackedResult | None]:
+        """Every result, as they come, until `finish`; None at the end of a call where another one gives the next."""
         yield from self._outbox.give()
 
     def stop_waiting(self) -> None:

@@ -8,6 +8,8 @@ from .wire import PackedResult, pack_result
 
 __all__ = ["Outbox"]
 
+RESULTS_OF_A_CALL = 500  # Ray keeps half a kilobyte for each until the call ends
+
 
 class Outbox(Channel[FrameResult]):
     """A channel that knows which of its items have arrived at the other process."""
@@ -23,13 +25,21 @@ class Outbox(Channel[FrameResult]):
             self._given += taken
             return taken
 
-    def give(self) -> Iterator[PackedResult]:
-        """For a streaming call: it asks for the next item when its owner has the one before."""
-        for item in self:
+    def give(self) -> Iterator[PackedResult | None]:
+        """For a streaming call: it asks for the next item when its owner has the one before.
+
+        None comes last where there may be more, for another call.
+        """
+        items = iter(self)
+        for _ in range(RESULTS_OF_A_CALL):
+            item = next(items, None)
+            if item is None:
+                return
             yield pack_result(item)
             with self._changed:
                 self._arrived += 1
                 self._changed.notify_all()
+        yield None
 
     def settle(self) -> None:
         """Returns when all that was put so far has arrived, or nothing will any more."""

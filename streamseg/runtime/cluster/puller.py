@@ -70,24 +70,24 @@ class Puller:
 
     def _run(self) -> None:
         try:
-            while not self._stop.is_set() and not self._pull():
-                self._stop.wait(RETRY_SECONDS)
+            while not self._stop.is_set() and (wait := self._pull()) is not None:
+                self._stop.wait(wait)
         except Exception as error:  # a bug, too, has to end the stream and not only this thread
             self._intake.end(self._key, error)
 
-    def _pull(self) -> bool:
-        """Until the stream's end, a stop, or the decoder's death; whether that was the last word."""
+    def _pull(self) -> float | None:
+        """One call, to its end; seconds until the next one, None where there is none to be."""
         generator = self._decoder.frames.options(
             num_returns="streaming", _generator_backpressure_num_objects=self._ahead
         ).remote(self._place, self._lease)
         try:
             return self._drain(generator)
         except RayError as error:
-            return self._is_beyond_help(error)
+            return self._wait_after(error)
         finally:
             ray.cancel(generator)
 
-    def _drain(self, generator: Any) -> bool:
+    def _drain(self, generator: Any) -> float | None:
         while not self._stop.is_set():
             ready, _ = ray.wait([generator], timeout=WAKE_SECONDS, fetch_local=False)
             if not ready:
@@ -95,10 +95,13 @@ class Puller:
             try:
                 reference = next(generator)
             except StopIteration:  # somebody else has the stream now
-                return True
-            if self._take(ray.get(reference), reference):
-                return True
-        return True
+                return None
+            pack = ray.get(reference)
+            if self._take(pack, reference):
+                return None
+            if not pack.frames:
+                return 0.0
+        return None
 
     def _take(self, pack: Pack, reference: Any) -> bool:
         """Into the intake, waiting for room; whether the stream has ended."""
@@ -122,15 +125,14 @@ class Puller:
             self._intake.end(self._key, None if pack.fault is None else pack.fault.error())
         return pack.ended
 
-    def _is_beyond_help(self, error: RayError) -> bool:
+    def _wait_after(self, error: RayError) -> float | None:
         """The decoder has died: it comes back by itself, unless it dies again and again."""
         self._deaths += 1
         if self._stop.is_set():
-            return True
+            return None
         if self._deaths > self._max_restarts:
             text = f"{self._stream_id}: its decoder died {self._deaths} times in a row: look at the source"
             self._intake.end(self._key, SourceError(text))
-            return True
+            return None
         logger.warning("%s: the decoder died (%s) and is replaced", self._stream_id, type(error).__name__)
-        self._stop.wait(min(5.0, RETRY_SECONDS * 2**self._deaths))
-        return False
+        return min(5.0, RETRY_SECONDS * (1 + 2.0**self._deaths))

@@ -61,15 +61,18 @@ class Receiver:
                 ray.cancel(generator)
 
     def _drain(self, generator: Any) -> bool:
-        """Whether the emitter has no more."""
+        """Until the end of a call; whether the emitter has no more."""
         while not self._stop.is_set():
             ready, _ = ray.wait([generator], timeout=WAKE_SECONDS)
             if not ready:
                 continue
             try:
-                result: FrameResult = unpack_result(ray.get(next(generator)))
+                packed = ray.get(next(generator))
             except StopIteration:
                 return True
+            if packed is None:
+                return False
+            result: FrameResult = unpack_result(packed)
             place = result.epoch, result.index
             if place > self._last.get(result.stream_id, (-1, -1)):
                 self._last[result.stream_id] = place
