@@ -5,8 +5,9 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """No test sees what another one, or the user, has cached."""
     for name, value in cache_variables(tmp_path_factory.mktemp("caches")).items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """Runs set how many threads torch computes with, in the whole process; the next test begins as this one did."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    yield
+    if torch is not None and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

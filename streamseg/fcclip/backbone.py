@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Any, Self
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -156,6 +155,8 @@ def build_backbone(spec: ModelSpec) -> ClipBackbone:
 
 def build_clip(spec: ModelSpec) -> nn.Module:
     """The open_clip model of `spec` with random weights, trainable."""
+    import open_clip  # here, since it takes seconds, and whoever is given a segmenter builds none
+
     if spec.clip_config is not None and spec.clip_model not in open_clip.list_models():
         with as_file(files("streamseg") / "data" / "models" / spec.clip_config) as path:
             open_clip.add_model_config(path)

@@ -17,6 +17,7 @@ from .backbone import BackboneFeatures, ClipBackbone, build_backbone
 from .classifier import ClassScores, TextClassifier, class_logits, geometric_ensemble
 from .mask_decoder import MaskDecoder, QueryPredictions
 from .pixel_decoder import PixelDecoder, PixelFeatures
+from .position import tell_compiler
 from .spec import ModelSpec
 
 __all__ = ["FCCLIP", "ImagePass", "build_fcclip"]
@@ -66,6 +67,11 @@ class FCCLIP(nn.Module):
         """
         features, pixels = self.features(images)
         return self.read_out(features, self.mask_decoder(pixels), valid_hw)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """See `torch.nn.Module.compile`."""
+        tell_compiler()
+        super().compile(*args, **kwargs)
 
     def features(self, images: Tensor) -> tuple[BackboneFeatures, PixelFeatures]:
         """Backbone and pixel decoder."""

@@ -8,18 +8,26 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["constant_in_graphs", "settled", "sine_position_encoding"]
+__all__ = ["constant_in_graphs", "settled", "sine_position_encoding", "tell_compiler"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 TEMPERATURE = 10_000.0
 
+_constants: list[Callable[..., object]] = []
+
 
 def constant_in_graphs(function: Callable[P, R]) -> Callable[P, R]:
     """For pure functions of sizes: a compiled graph embeds the result instead of tracing how it is made."""
-    constant: Callable[P, R] = torch.compiler.assume_constant_result(function)
-    return constant
+    _constants.append(function)
+    return function
+
+
+def tell_compiler() -> None:
+    """Which functions are `constant_in_graphs`. Before compiling only, since the compiler takes seconds to load."""
+    for function in _constants:
+        torch.compiler.assume_constant_result(function)
 
 
 def settled(table: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -256,6 +255,8 @@ def encode_full_length(clip_model: nn.Module, tokens: Tensor) -> Tensor:
 
 def build_text_encoder(clip_model: nn.Module, spec: ModelSpec) -> TextEncoder:
     """The text encoder of a model's CLIP (`backbone.clip_model`), with the tokenizer that belongs to it."""
+    import open_clip  # here, as in `build_clip`
+
     return TextEncoder(clip_model, open_clip.get_tokenizer(spec.clip_model))
 
 
