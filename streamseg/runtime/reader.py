@@ -56,7 +56,7 @@ class StreamReader:
         self._number = number
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._threads: list[threading.Thread] = []
+        self._given_up: list[threading.Thread] = []
 
     @property
     def stream_id(self) -> str:
@@ -69,7 +69,6 @@ class StreamReader:
         self._thread = threading.Thread(
             target=self._read, args=(source, stop), name=f"read {self.stream_id}", daemon=True
         )
-        self._threads.append(self._thread)
         self._thread.start()
 
     def stop(self) -> None:
@@ -77,11 +76,13 @@ class StreamReader:
         self._stop.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait for all threads of the stream; whether they have ended."""
-        deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        """Wait for the thread that reads; whether it has ended, and those that were given up, too.
+
+        Nobody waits for these: they have hung for longer than they should have before.
+        """
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return not any(thread.is_alive() for thread in (self._thread, *self._given_up) if thread is not None)
 
     def leave_in(self, intake: Intake) -> None:
         """From now on frames go into another intake."""
@@ -94,6 +95,7 @@ class StreamReader:
             return
         logger.warning("%s: the reader hung for %.0f s and is replaced", self.stream_id, silent)
         self._stop.set()
+        self._given_up = [thread for thread in (*self._given_up, self._thread) if thread.is_alive()]
         self.restarts += 1
         self._stop = threading.Event()
         if self._position is not None:

@@ -137,7 +137,7 @@ def test_a_camera_that_outpaces_the_model_loses_its_oldest_frames_and_each_is_co
     assert (tmp_path / "cam0" / "tracks.jsonl").read_text().count("\n") == 1
 
 
-def test_a_reader_that_hangs_is_given_up_and_replaced(tmp_path: Path) -> None:
+def test_a_reader_that_hangs_is_given_up_and_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hanging = threading.Event()
     calls: list[int] = []
 
@@ -161,6 +161,7 @@ def test_a_reader_that_hangs_is_given_up_and_replaced(tmp_path: Path) -> None:
     assert len(calls) == 2
     ids = [(result.epoch, result.index) for result in taken]
     assert ids == sorted(set(ids))
+    assert "cam0: the reader hangs, and is left behind" in caplog.text  # nobody waits for it once more
 
 
 def test_a_camera_run_goes_on_in_a_new_epoch_and_keeps_what_was_there(tmp_path: Path) -> None:
