@@ -6,18 +6,15 @@
 This is the reference behaviour. An error in any stage ends the run with that error; a stream that cannot go on ends
 alone, and the run reports it at the end. Nothing waits on a queue that nobody empties: stopping wakes everybody.
 
-One more thread starts the others and sees to their end. Signals reach the caller's thread alone, so whenever Ctrl-C
-comes, nothing is left half begun or half ended.
+One more thread starts the others and sees to their end, see `Job`.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Generator
 
 import torch
 
-from ..frames import FrameResult
 from ..metrics import StreamCounters, StreamTotals
 from ..pipeline.build import build_sinks
 from ..pipeline.plan import RunPlan, StreamPlan
@@ -25,13 +22,11 @@ from ..pipeline.tracker import Tracker
 from ..runs.commits import Commit
 from ..runs.folder import RunFolder
 from ..segmenter import Segmenter
-from ..sinks.stdout import ReaderGoneError
 from ..sources.base import Position
 from ..sources.selection import Selection
-from .channel import Channel
 from .emitter import Emitter
 from .intake import BufferPolicy, Intake
-from .job import note_end, raise_failures
+from .job import Job
 from .passes import batch_limit, share_passes
 from .reader import StreamReader
 from .resume import Resumption
@@ -43,11 +38,10 @@ __all__ = ["LocalRun"]
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-WAKE_SECONDS = 0.5  # how long the caller's thread may be deaf to signals, see `Channel`
 JOIN_SECONDS = 30.0  # what a hanging read may take at the end; its thread is a daemon
 
 
-class LocalRun:
+class LocalRun(Job):
     """One run. `results()` does it.
 
     Args:
@@ -64,17 +58,11 @@ class LocalRun:
         folder: RunFolder | None = None,
         resumption: Resumption | None = None,
     ) -> None:
-        self.plan = plan
+        super().__init__(plan, folder)
         self.segmenter = segmenter
-        self.folder = folder
-        self.stream_errors: dict[str, Exception] = {}
         self._resumption = resumption or Resumption({})
         self._torch_threads = torch.get_num_threads()
         self._counters = {stream.name: StreamCounters() for stream in plan.streams}
-        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue, wake_seconds=WAKE_SECONDS)
-        self._failure: Exception | None = None
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
         for stream in plan.streams:
             if (commit := self._resumption.commit(stream.name)) is not None:
                 self._counters[stream.name].go_on_from(commit.totals)
@@ -84,29 +72,8 @@ class LocalRun:
         self._readers = {stream.name: self._reader(stream) for stream in active}
         self._worker = self._new_worker(active)
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._conductor = threading.Thread(target=self._conduct, name="conductor")
-        self._caller: threading.Thread | None = None
-
-    def results(self) -> Generator[FrameResult, None, None]:
-        """Run to the end, giving each frame's result after its sinks have taken it.
-
-        Streams are mixed as they come; each stream's frames are in order. Closing the iterator stops the run.
-
-        Raises:
-            StreamsegError: a stage failed, or, at the end, streams did; the message names them.
-        """
-        self._caller = threading.current_thread()
-        try:
-            self._conductor.start()
-            yield from self._results
-        finally:
-            self.stop()
-            while self._conductor.is_alive():
-                self._conductor.join(WAKE_SECONDS)
-        raise_failures(self._failure, self.stream_errors, len(self.plan.streams))
 
     def stop(self) -> None:
-        """End the run soon: what has been segmented is written, what waits is not. May be called from any thread."""
         with self._lock:
             if self._stopping.is_set():
                 return
@@ -115,24 +82,16 @@ class LocalRun:
         self._results.cancel()
 
     def totals(self) -> dict[str, StreamTotals]:
-        """Counts by stream, at any time, from any thread."""
         return {name: counters.totals() for name, counters in self._counters.items()}
 
     def losses(self) -> dict[str, dict[str, dict[str, int]]]:
-        """What sinks could not take, by stream, sink and reason."""
         found = {name: emitter.losses() for name, emitter in self._emitters.items()}
         return {name: losses for name, losses in found.items() if losses}
 
-    @property
-    def state(self) -> str:
-        """How the run stands once it has ended: "finished", "stopped" or "failed"."""
-        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
-            return "failed"
-        unfinished = self.stream_errors or any(not emitter.finished for emitter in self._emitters.values())
-        return "stopped" if unfinished else "finished"
+    def _all_finished(self) -> bool:
+        return not self.stream_errors and all(emitter.finished for emitter in self._emitters.values())
 
     def statuses(self) -> dict[str, str]:
-        """What each stream is doing, for people."""
         statuses = {stream.name: "done" for stream in self.plan.streams}
         for name, reader in self._readers.items():
             if name in self.stream_errors:
@@ -217,24 +176,17 @@ class LocalRun:
 
     # Running.
 
-    def _conduct(self) -> None:
-        """The run from its first thread to the end of the last. Then the caller's loop ends."""
-        try:
-            self._start()
-            self._worker.join()
-            for emitter in self._emitters.values():
-                emitter.join()
-            self._stopping.set()
-            self._let_go()
-            self._join_readers()
-            self._watchdog.join()
-            if self._failure is not None:
-                self._count_lost()
-            note_end(self)
-        except Exception as error:  # a bug, too, has to end the caller's loop
-            self._failure = self._failure or error
-        finally:
-            self._results.close()
+    def _run(self) -> None:
+        self._start()
+        self._worker.join()
+        for emitter in self._emitters.values():
+            emitter.join()
+        self._stopping.set()
+        self._let_go()
+        self._join_readers()
+        self._watchdog.join()
+        if self._failure is not None:
+            self._count_lost()
 
     def _start(self) -> None:
         for emitter in self._emitters.values():
@@ -271,14 +223,7 @@ class LocalRun:
         while not self._stopping.wait(WATCH_SECONDS):
             for reader in live:
                 reader.watch(self.plan.settings.live.watchdog_seconds)
-            if self._caller is not None and not self._caller.is_alive():
-                self.stop()
-
-    def _fail(self, error: Exception) -> None:
-        """An error that ends the run; the first one counts."""
-        with self._lock:
-            self._failure = self._failure or error
-        self.stop()
+            self._stop_if_deserted()
 
     def _stream_failed(self, name: str, error: Exception) -> None:
         """An error that ends one stream, while the others go on."""

@@ -7,9 +7,7 @@ Everything that takes part is made here, so nothing outlives this process, howev
 """
 
 import logging
-import threading
 import time
-from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,7 @@ from ...metrics import StreamTotals
 from ...pipeline.build import build_segmenter
 from ...pipeline.plan import RunPlan
 from ...runs.folder import RunFolder
-from ...sinks.stdout import ReaderGoneError
-from ..channel import Channel
-from ..job import note_end, raise_failures
+from ..job import Job
 from ..resume import Resumption
 from .cast import Cast, gpus_for_each, workers_of
 from .coordinator import Coordinator
@@ -38,10 +34,9 @@ __all__ = ["RayRun"]
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.25
-WAKE_SECONDS = 0.5  # how long the caller's thread may be deaf to signals, see `Channel`
 
 
-class RayRun:
+class RayRun(Job):
     """One run. `prepare` gets everything ready, `results()` does it.
 
     Args:
@@ -51,22 +46,14 @@ class RayRun:
     """
 
     def __init__(self, plan: RunPlan, build: BuildsSegmenter | None = None, *, deliver: bool = True) -> None:
-        self.plan = plan
-        self.folder: RunFolder | None = None
-        self.stream_errors: dict[str, Exception] = {}
+        super().__init__(plan)
         self._away = travelling(plan)
         self._build = build or partial(build_segmenter, self._away.settings, progress=False)
         self._deliver = deliver or any(sink.kind == "stdout" for sink in plan.settings.sinks)
         self._resumption = Resumption({})
         self._membership: Membership | None = None
         self._coordinator: Coordinator | None = None
-        self._results: Channel[FrameResult] = Channel(plan.settings.batch.queue, wake_seconds=WAKE_SECONDS)
-        self._failure: Exception | None = None
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
         self._receivers: list[Receiver] = []
-        self._conductor = threading.Thread(target=self._conduct, name="conductor")
-        self._caller: threading.Thread | None = None
 
     def prepare(self) -> dict[str, Any]:
         """Join or start the cluster, and load the model in every worker; what identifies it.
@@ -99,24 +86,7 @@ class RayRun:
         """Where to write, and where the streams go on."""
         self.folder, self._resumption = folder, resumption
 
-    def results(self) -> Generator[FrameResult, None, None]:
-        """See `Job.results`. Each stream's frames are in order, whatever happens to processes meanwhile.
-
-        Raises:
-            StreamsegError: a stage failed, or, at the end, streams did; the message names them.
-        """
-        self._caller = threading.current_thread()
-        try:
-            self._conductor.start()
-            yield from self._results
-        finally:
-            self.stop()
-            while self._conductor.is_alive():
-                self._conductor.join(WAKE_SECONDS)
-        raise_failures(self._failure, self.stream_errors, len(self.plan.streams))
-
     def stop(self) -> None:
-        """See `Job.stop`."""
         self._stopping.set()
         self._results.cancel()
 
@@ -126,7 +96,6 @@ class RayRun:
         return {name: known.get(name) or self._before(name) for name in self.plan.names}
 
     def losses(self) -> dict[str, dict[str, dict[str, int]]]:
-        """See `Job.losses`."""
         placed = {} if self._coordinator is None else self._coordinator.streams
         found = {
             name: {sink: dict(lost) for sink, lost in stream.report.losses.items()}
@@ -144,15 +113,10 @@ class RayRun:
         """What the cluster's object stores hold now; 0 outside of a run."""
         return 0 if self._membership is None else self._membership.stored_bytes
 
-    @property
-    def state(self) -> str:
-        """See `Job.state`."""
-        if self._failure is not None and not isinstance(self._failure, ReaderGoneError):
-            return "failed"
-        return "finished" if all(status == "done" for status in self.statuses().values()) else "stopped"
+    def _all_finished(self) -> bool:
+        return all(status == "done" for status in self.statuses().values())
 
     def statuses(self) -> dict[str, str]:
-        """See `Job.statuses`."""
         placed = {} if self._coordinator is None else self._coordinator.streams
         return {
             name: placed[name].status if name in placed else "done" if self._resumption.is_done(name) else "starting"
@@ -169,17 +133,6 @@ class RayRun:
         return counters.totals()
 
     # Running.
-
-    def _conduct(self) -> None:
-        """The run from its first stream to the end of the last. Then the caller's loop ends."""
-        try:
-            self._run()
-            note_end(self)
-        except Exception as error:  # a bug, too, has to end the caller's loop
-            self._failure = self._failure or error
-        finally:
-            self.leave()
-            self._results.close()
 
     def _run(self) -> None:
         coordinator = self._coordinator
@@ -203,8 +156,7 @@ class RayRun:
             began = time.monotonic()
             coordinator.round(ROUND_SECONDS)
             self._note(coordinator)
-            if self._caller is not None and not self._caller.is_alive():
-                self.stop()
+            self._stop_if_deserted()
             if not coordinator.all_ended:
                 self._stopping.wait(max(0.0, began + ROUND_SECONDS - time.monotonic()))
         self._failure = self._failure or coordinator.failure
@@ -233,9 +185,7 @@ class RayRun:
             if own is not None:
                 own.write(result)
         except Exception as error:
-            with self._lock:
-                self._failure = self._failure or error
-            self.stop()
+            self._fail(error)
             return
         self._results.put(result)
 
