@@ -33,7 +33,7 @@ class SoakOptions:
     minutes: float = 30.0
     streams: int = 4
     kill_every: float = 60.0
-    fps: int = 2
+    fps: int = 4
     size: str = "256x144"
     short_side: int = 96
     seed: int = 0
@@ -93,6 +93,7 @@ class Soak:
         streams: their counts.
         deaths: in order.
         memory: drift of a process's own memory by kind.
+        whole: drift of all the run's processes together, Ray's own among them, each round of deaths by its median.
         store: drift of the object store.
         store_most: the most that it held.
     """
@@ -103,6 +104,7 @@ class Soak:
     streams: tuple[StreamCount, ...]
     deaths: tuple[Death, ...]
     memory: dict[str, Drift | None]
+    whole: Drift | None
     store: Drift | None
     store_most: float
 

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Set
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import cycle, pairwise
@@ -22,7 +23,7 @@ from ..runtime.run import prepare_run
 from ..testing.rtsp_server import RtspServer, require_programs
 from .drift import Drift, fit_drift
 from .soak import KINDS, Death, Soak, SoakOptions, StreamCount
-from .soak_watch import Samples, Series
+from .soak_watch import Samples, Series, descendants, medians
 
 __all__ = ["run_soak"]
 
@@ -44,7 +45,8 @@ def run_soak(options: SoakOptions) -> Soak:
     with ExitStack() as stack:
         server = stack.enter_context(RtspServer("--fps", str(options.fps), "--size", options.size))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="streamseg-soak-")))
-        return Soaking(options, _job(options, server.url(), folder), folder).run()
+        others = descendants(os.getpid())  # the cameras
+        return Soaking(options, _job(options, server.url(), folder), folder, others).run()
 
 
 def _job(options: SoakOptions, url: str, folder: Path) -> RayRun:
@@ -68,13 +70,14 @@ class Soaking:
         options: what is asked for.
         job: the run, prepared.
         folder: of the run.
+        others: processes that do not belong to it.
     """
 
-    def __init__(self, options: SoakOptions, job: RayRun, folder: Path) -> None:
+    def __init__(self, options: SoakOptions, job: RayRun, folder: Path, others: Set[int] = frozenset()) -> None:
         self._options = options
         self._job = job
         self._folder = folder
-        self._samples = Samples(lambda: {"driver": os.getpid(), **job.processes()}, lambda: job.stored_bytes)
+        self._samples = Samples(lambda: {"driver": os.getpid(), **job.processes()}, lambda: job.stored_bytes, others)
         self._deaths: list[Death] = []
         self._died_at = datetime.now(UTC)
         self._began = 0.0
@@ -152,6 +155,7 @@ class Soaking:
             streams=tuple(self._count(name) for name in self._job.plan.names),
             deaths=tuple(self._deaths),
             memory={kind: _drift(samples.lives(kind)) for kind in ("driver", *KINDS)},
+            whole=_drift({"whole": medians(samples.whole, len(KINDS) * self._options.kill_every)}),
             store=_drift({"store": samples.store}),
             store_most=max(held for _, held in samples.store),
         )

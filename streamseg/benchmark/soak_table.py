@@ -54,7 +54,11 @@ def _deaths(soak: Mapping[str, Any]) -> str:
 
 def _growth(soak: Mapping[str, Any]) -> str:
     columns = ("memory of", "lives", "mean, MB", "growth, MB an hour (95 % of it)", "**flat**")
-    drifts = {**{f"a {kind}": drift for kind, drift in soak["memory"].items()}, "the object store": soak["store"]}
+    drifts = {
+        "all processes together": soak["whole"],
+        "the object store": soak["store"],
+        **{f"a {kind}" if kind != "emitter" else "an emitter": drift for kind, drift in soak["memory"].items()},
+    }
     rows = [_drift_cells(name, drift) for name, drift in drifts.items()]
     most = f"The object store held {soak['store_most'] / 1e6:.2f} MB at most."
     return "\n".join([*head_of(columns), *map(row_of, rows), "", most])

@@ -2,13 +2,14 @@
 
 import os
 import re
+import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Samples", "own_memory_bytes", "processor_seconds"]
+__all__ = ["Samples", "Series", "descendants", "medians", "own_memory_bytes", "processor_seconds"]
 
 PROC = Path("/proc")
 Series = list[tuple[float, float]]
@@ -33,6 +34,37 @@ def processor_seconds(process: int) -> float | None:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def descendants(process: int) -> set[int]:
+    """All processes that a process has started, and those that these have."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
+            children[parent].append(int(entry.name))
+    found: set[int] = set()
+    open_ends = [process]
+    while open_ends:
+        new = set(children[open_ends.pop()]) - found
+        found |= new
+        open_ends += new
+    return found
+
+
+def _parent(entry: Path) -> int | None:
+    try:
+        return int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:  # it has ended meanwhile
+        return None
+
+
+def medians(series: Series, width: float) -> Series:
+    """Of samples, the median of every so many seconds, without a last part that is shorter."""
+    bins: dict[int, Series] = defaultdict(list)
+    for moment, value in series:
+        bins[int((moment - series[0][0]) // width)].append((moment, value))
+    whole = [zip(*each, strict=True) for each in list(bins.values())[:-1]]
+    return [(statistics.median(moments), statistics.median(values)) for moments, values in whole]
+
+
 @dataclass(slots=True)
 class Samples:
     """See above.
@@ -40,15 +72,19 @@ class Samples:
     Attributes:
         processes: asked each time: process numbers by name.
         stored: asked each time: bytes in the object store.
+        others: processes that this one has started, and that do not belong to the run.
         memory: by (name, process number), since a process that is replaced begins anew.
         store: the object store's.
+        whole: the memory of this process and all that it has started, Ray's own among them.
         processor: seconds, by process number.
     """
 
     processes: Callable[[], Mapping[str, int]]
     stored: Callable[[], int]
+    others: Set[int] = frozenset()
     memory: dict[tuple[str, int], Series] = field(default_factory=lambda: defaultdict(list))
     store: Series = field(default_factory=list)
+    whole: Series = field(default_factory=list)
     processor: dict[int, float] = field(default_factory=dict)
     before: float | None = None  # processor seconds that all had taken when the first samples were
 
@@ -56,6 +92,8 @@ class Samples:
         """One more of each."""
         now = time.monotonic()
         self.store.append((now, self.stored()))
+        everybody = {os.getpid(), *descendants(os.getpid())} - self.others
+        self.whole.append((now, sum(own_memory_bytes(number) or 0 for number in everybody)))
         for name, number in self.processes().items():
             size, spent = own_memory_bytes(number), processor_seconds(number)
             if size is not None and spent is not None:

@@ -1,6 +1,7 @@
 """The benchmarks of the Ray runtime: their figures are what their names say. How large they are is not tested."""
 
 import json
+import signal
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from streamseg.benchmark.ray_window import common_window
 from streamseg.benchmark.soak import KINDS, Death, Soak, SoakOptions, StreamCount
 from streamseg.benchmark.soak_run import last_capture, run_soak
 from streamseg.benchmark.soak_table import soak_table
-from streamseg.benchmark.soak_watch import Samples, own_memory_bytes, processor_seconds
+from streamseg.benchmark.soak_watch import Samples, descendants, medians, own_memory_bytes, processor_seconds
 from streamseg.errors import ConfigError, StreamsegError
 from streamseg.frames import Frame
 from streamseg.testing import ScriptedSegmenter, TimedSegmenter
@@ -84,6 +85,24 @@ def test_own_memory_and_time_of_processes() -> None:
     assert processor_seconds(2**22 + 1) is None
 
 
+def test_children_and_grandchildren_belong_to_a_process() -> None:
+    import os
+    import subprocess
+
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        grandchild = int(shell.stdout.readline())
+        assert {shell.pid, grandchild} <= descendants(os.getpid())
+        assert descendants(shell.pid) == {grandchild}
+        os.kill(grandchild, signal.SIGKILL)
+
+
+def test_a_short_gap_does_not_touch_a_median() -> None:
+    series = [(float(second), 5.0 if second % 10 else 0.0) for second in range(25)]
+    assert medians(series, 10.0) == [(4.5, 5.0), (14.5, 5.0)]
+    assert medians([], 10.0) == []
+
+
 def test_samples_tell_lives_apart() -> None:
     import os
 
@@ -93,6 +112,10 @@ def test_samples_tell_lives_apart() -> None:
     assert [len(series) for series in samples.lives("worker").values()] == [2]
     assert samples.lives("decoder") == {}
     assert [held for _, held in samples.store] == [7, 7]
+    assert all(
+        size >= own > 0
+        for (_, size), (_, own) in zip(samples.whole, samples.lives("worker")["worker 0", os.getpid()], strict=True)
+    )
     assert samples.cores >= 0
 
 
@@ -112,8 +135,9 @@ def soak() -> Soak:
         (StreamCount("camera-1", TOTALS, 7, True),),
         (Death("worker", 60.0, 9.0), Death("worker", 240.0, 7.0), Death("decoder", 120.0, None)),
         {"worker": drift, "emitter": None},
-        replace(drift, low=1.0),
-        1e6,
+        whole=drift,
+        store=replace(drift, low=1.0),
+        store_most=1e6,
     )
 
 
@@ -123,6 +147,7 @@ def test_a_soak_is_told_in_tables() -> None:
     assert "| worker | 2 | 8 / 9 |" in table
     assert "| decoder | 1 | - |" in table
     assert "| a worker | 4 | 100.00 | +0.04 (-0.02 to +0.09) | **yes** |" in table
+    assert "| all processes together | 4 | 100.00 | +0.04 (-0.02 to +0.09) | **yes** |" in table
     assert "| the object store | 4 | 100.00 | +0.04 (+0.00 to +0.09) | **no** |" in table
 
 
