@@ -1,4 +1,4 @@
-"""Measure speed as ratios: `python -m pipelines.benchmark model|text|throughput`."""
+"""Measure speed as ratios: `python -m pipelines.benchmark model|text|throughput|pipeline|memory|ray|soak`."""
 
 import sys
 

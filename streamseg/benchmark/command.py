@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: `python -m pipelines.benchmark model|text|throughput|pipeline|ray|soak`.
+"""The command line of the benchmarks: `python -m pipelines.benchmark model|text|throughput|pipeline|memory|ray|soak`.
 
 Every variant runs in a process of its own, so that peak memory is its own and no compiled graph or cast weight of one
 is there when the next is timed.
@@ -20,10 +20,11 @@ from .machine import describe_machine
 from .model import VARIANTS, benchmark_model
 from .pipeline import benchmark_pipeline, pipeline_settings
 from .pipeline_clip import world_clip
+from .pipeline_memory import benchmark_memory
 from .ray_table import ray_table
 from .soak import SoakOptions
 from .soak_table import soak_table
-from .tables import model_table, pipeline_table, text_table, throughput_table
+from .tables import memory_table, model_table, pipeline_table, text_table, throughput_table
 from .text import benchmark_text
 from .throughput import benchmark_throughput
 
@@ -31,7 +32,8 @@ __all__ = ["main"]
 
 DEFAULT_MODELS = ("fcclip-r50", "fcclip-convnext-large")
 SMALL_MODELS = ("demo",)  # where a slow one would hide what is measured
-ON_DEMO = ("pipeline", "ray", "soak")
+ON_DEMO = ("pipeline", "memory", "ray", "soak")
+ON_CLIP = ("pipeline", "memory", "ray")
 RAY_PARTS = ("overhead", "fairness", "latency", "batching")
 SAVES = ("jsonl", "jsonl,png", "jsonl,video")
 
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run_all(options: argparse.Namespace) -> int:
     for model in options.model:
         get_spec(model)
-    if options.what in ("pipeline", "ray"):
+    if options.what in ON_CLIP:
         options.source = options.source or world_clip(options.frames)
     parts = [(model, variant) for model in options.model for variant in _variants(options)]
     results: list[dict[str, Any]] = []
@@ -64,7 +66,7 @@ def _run_all(options: argparse.Namespace) -> int:
         command = [sys.executable, "-m", "streamseg.benchmark", options.what, "--model", model, "--only", variant]
         command += ["--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds)]
         command += ["--size", *options.size, "--batch", *map(str, options.batch), "--device", options.device]
-        command += ["--frames", str(options.frames), "--soak", str(options.soak), "--minutes", str(options.minutes)]
+        command += ["--frames", str(options.frames), "--long", str(options.long), "--minutes", str(options.minutes)]
         command += ["--streams", str(options.streams), "--kill-every", str(options.kill_every)]
         for name in ("weights", "source"):
             if getattr(options, name):
@@ -87,6 +89,8 @@ def _run_all(options: argparse.Namespace) -> int:
 def _variants(options: argparse.Namespace) -> list[str]:
     if options.what == "pipeline":
         return list(options.save)
+    if options.what == "memory":
+        return [",".join(dict.fromkeys(",".join(options.save).split(",")))]
     if options.what == "ray":
         return list(options.part)
     if options.what != "model":
@@ -112,9 +116,11 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             weights=options.weights,
         )
         return [row.to_dict() for row in rows]
-    if options.what == "pipeline":
+    if options.what in ("pipeline", "memory"):
         settings = pipeline_settings(model, options.source, options.only, options.frames, weights=options.weights)
-        return [benchmark_pipeline(settings, runs=options.runs, soak=options.soak).to_dict()]
+        if options.what == "memory":
+            return [benchmark_memory(settings, options.long).to_dict()]
+        return [benchmark_pipeline(settings, runs=options.runs).to_dict()]
     if options.what == "ray":
         from .ray_command import measure_ray  # only here: it loads Ray
 
@@ -144,6 +150,7 @@ TABLES = {
     "text": text_table,
     "throughput": throughput_table,
     "pipeline": pipeline_table,
+    "memory": memory_table,
     "ray": ray_table,
     "soak": soak_table,
 }
@@ -172,12 +179,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", nargs="+", default=["480x640"], help="pictures and network input, HEIGHTxWIDTH")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 8, 16], help="throughput: frames per pass")
     parser.add_argument("--device", default="auto", help="throughput: auto (default), cpu, cuda, cuda:N")
-    parser.add_argument("--source", help="pipeline, ray: a recording; default: 720p H.264 of the procedural world")
-    parser.add_argument("--frames", type=int, default=150, help="pipeline, ray: of a run (default: %(default)s)")
     parser.add_argument(
-        "--save", nargs="+", default=list(SAVES), help="pipeline: sinks of each run (default: %(default)s)"
+        "--source", help="pipeline, memory, ray: a recording; default: 720p H.264 of the procedural world"
     )
-    parser.add_argument("--soak", type=int, default=0, help="pipeline: frames of a long run, for the growth of memory")
+    parser.add_argument(
+        "--frames", type=int, default=150, help="pipeline, ray: of a run; memory: of each round (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        default=list(SAVES),
+        help="pipeline: sinks of each run; memory: all of them at once (default: %(default)s)",
+    )
+    parser.add_argument("--long", type=int, default=20_000, help="memory: frames of the run (default: %(default)s)")
     parser.add_argument("--part", nargs="+", choices=RAY_PARTS, default=RAY_PARTS, help="ray: default: all")
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: for how long (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=4, help="soak: cameras (default: %(default)s)")

@@ -24,7 +24,6 @@ from ..runtime.run import prepare_run
 from ..segmenter import Segmenter
 from ..sources.base import everything
 from .machine import peak_memory_bytes, reset_peak_memory
-from .pipeline_memory import Growth, measure_growth
 from .pipeline_stages import stage_milliseconds
 
 __all__ = ["PipelineTiming", "benchmark_pipeline", "pipeline_settings"]
@@ -52,7 +51,6 @@ class PipelineTiming:
         pipeline_cpu_ms, segmenter_cpu_ms: CPU time a frame, medians.
         stages: milliseconds a frame that each part takes by itself, one after another in one thread.
         peak_bytes: most resident memory while a run was on, the model included.
-        growth: of resident memory over a long run; None where none was asked for.
     """
 
     model: str
@@ -70,7 +68,6 @@ class PipelineTiming:
     segmenter_cpu_ms: float
     stages: dict[str, float]
     peak_bytes: int
-    growth: Growth | None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,13 +95,12 @@ def pipeline_settings(
     return read_settings(given=given)
 
 
-def benchmark_pipeline(settings: RunSettings, *, runs: int = 5, soak: int = 0) -> PipelineTiming:
+def benchmark_pipeline(settings: RunSettings, *, runs: int = 5) -> PipelineTiming:
     """Measure one run's settings in this process, with the threads that torch has now.
 
     Args:
         settings: of `pipeline_settings`.
         runs: counted turns of segmenter and pipeline.
-        soak: so many frames for the growth of memory; 0 leaves that out.
     """
     plan = plan_run(settings)
     segmenter = build_segmenter(settings, progress=False)
@@ -135,7 +131,6 @@ def benchmark_pipeline(settings: RunSettings, *, runs: int = 5, soak: int = 0) -
         segmenter_cpu_ms=statistics.median(pace.cpu_ms for pace in alones),
         stages=stage_milliseconds(plan, segmenter),
         peak_bytes=peak,
-        growth=measure_growth(plan, segmenter, soak) if soak else None,
     )
 
 

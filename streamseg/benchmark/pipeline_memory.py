@@ -1,20 +1,23 @@
-"""Whether a run's memory grows with the length of its stream."""
+"""Whether a run's memory grows with the length of its stream. This may be measured while others use the machine."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..config.run import RunSettings
 from ..config.sources import SourceSettings
 from ..errors import ConfigError
+from ..pipeline.build import build_segmenter
 from ..pipeline.plan import RunPlan, plan_run
 from ..runtime.run import prepare_run
 from ..segmenter import Segmenter
 from .machine import resident_bytes
 from .pipeline_clip import looped
 
-__all__ = ["Growth", "measure_growth", "slope"]
+__all__ = ["Growth", "LongRun", "benchmark_memory", "measure_growth", "slope"]
 
 SAMPLE_FRAMES = 20
 SETTLING = 0.25  # share of the samples that do not count: caches and the allocator's pools fill
@@ -36,6 +39,32 @@ class Growth:
     bytes_per_1000_frames: float
 
 
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """What was run, and how its memory grew."""
+
+    model: str
+    save: str
+    size_hw: tuple[int, int]
+    growth: Growth
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def benchmark_memory(settings: RunSettings, frames: int) -> LongRun:
+    """One long run in this process.
+
+    Args:
+        settings: of `pipeline_settings`; its clip is shown again and again.
+        frames: how many in all.
+    """
+    plan = plan_run(settings)
+    growth = measure_growth(plan, build_segmenter(settings, progress=False), frames)
+    save = ",".join(sink.kind for sink in settings.sinks)
+    return LongRun(plan.spec.name, save, plan.streams[0].info.size_hw or (0, 0), growth)
+
+
 def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> Growth:
     """Run over a recording again and again, until so many frames are done.
 
@@ -48,7 +77,7 @@ def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> Growth:
     if recording is None:
         raise ConfigError(f"source is {plan.streams[0].shown!r}, expected a file: nothing else can be shown in a loop")
     if frames < 10 * SAMPLE_FRAMES:
-        raise ConfigError(f"soak is {frames}, expected at least {10 * SAMPLE_FRAMES} frames")
+        raise ConfigError(f"long is {frames}, expected at least {10 * SAMPLE_FRAMES} frames")
     each = plan.settings.selection.max_frames or 1
     with tempfile.TemporaryDirectory() as folder:
         playlist = looped(recording, -(-frames // each), Path(folder))

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["STAGES", "head_of", "model_table", "pipeline_table", "row_of", "text_table", "throughput_table"]
+__all__ = [
+    "STAGES",
+    "head_of",
+    "memory_table",
+    "model_table",
+    "pipeline_table",
+    "row_of",
+    "text_table",
+    "throughput_table",
+]
 
 STAGES = ("backbone", "pixel decoder", "mask decoder", "panoptic merge", "rest")
 
@@ -107,7 +116,6 @@ def pipeline_table(results: Sequence[dict[str, Any]]) -> str:
         "**pipeline / segmenter** (range)",
         "CPU a frame: segmenter / pipeline, ms",
         "peak memory, GB",
-        "growth over frames",
         "by itself, ms a frame",
     )
     return "\n".join([*head_of(columns), *(row_of(_pipeline_cells(row)) for row in results)])
@@ -115,7 +123,6 @@ def pipeline_table(results: Sequence[dict[str, Any]]) -> str:
 
 def _pipeline_cells(row: dict[str, Any]) -> list[str]:
     height, width = row["size_hw"]
-    growth = row["growth"]
     return [
         row["model"],
         row["save"],
@@ -125,8 +132,33 @@ def _pipeline_cells(row: dict[str, Any]) -> list[str]:
         f"**{row['ratio']:.2f}** ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})",
         f"{row['segmenter_cpu_ms']:.0f} / {row['pipeline_cpu_ms']:.0f}",
         f"{row['peak_bytes'] / 1e9:.2f}",
-        f"{growth['bytes_per_1000_frames'] / 1e6:+.2f} MB per 1000 over {growth['frames']}" if growth else "-",
         ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in row["stages"].items()),
+    ]
+
+
+def memory_table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row per long run."""
+    columns = (
+        "model",
+        "saved",
+        "input",
+        "frames",
+        "MB after a quarter / at the end",
+        "**MB per 1000 frames**",
+    )
+    return "\n".join([*head_of(columns), *(row_of(_memory_cells(row)) for row in results)])
+
+
+def _memory_cells(row: dict[str, Any]) -> list[str]:
+    height, width = row["size_hw"]
+    growth = row["growth"]
+    return [
+        row["model"],
+        row["save"],
+        f"{height}x{width}",
+        str(growth["frames"]),
+        f"{growth['first_bytes'] / 1e6:.1f} / {growth['last_bytes'] / 1e6:.1f}",
+        f"**{growth['bytes_per_1000_frames'] / 1e6:+.3f}**",
     ]
 
 

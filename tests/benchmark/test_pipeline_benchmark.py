@@ -15,6 +15,7 @@ from streamseg.benchmark.pipeline import WARM_UP, benchmark_pipeline, pipeline_s
 from streamseg.benchmark.pipeline_clip import FPS, looped, world_clip
 from streamseg.benchmark.pipeline_memory import SAMPLE_FRAMES, measure_growth, slope
 from streamseg.benchmark.pipeline_stages import Stopwatch
+from streamseg.benchmark.tables import memory_table
 from streamseg.errors import ConfigError
 from streamseg.frames import Frame, FrameResult
 from streamseg.pipeline.plan import plan_run
@@ -75,7 +76,6 @@ def test_figures_are_consistent(clip: Path) -> None:
     assert tuple(timing["stages"]) == parts
     assert all(milliseconds > 0 for milliseconds in timing["stages"].values())
     assert timing["peak_bytes"] > 50_000_000
-    assert timing["growth"] is None
     assert isinstance(vars(FrameResult)["from_map"], classmethod)  # the stopwatch has left
 
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_measured_is_refused(clip: Path, painted: Any) -> None:
     with pytest.raises(ConfigError, match=f"frames is {WARM_UP}, expected more than"):
         pipeline_settings("demo", clip, "jsonl", WARM_UP)
     plan = plan_run(pipeline_settings("demo", clip, "jsonl", FRAMES))
-    with pytest.raises(ConfigError, match="soak is 5, expected at least"):
+    with pytest.raises(ConfigError, match="long is 5, expected at least"):
         measure_growth(plan, painted, 5)
     world = plan_run(pipeline_settings("demo", "world:seed=1,seconds=2,size=160x96", "jsonl", FRAMES))
     with pytest.raises(ConfigError, match=r"source is 'world:.*', expected a file"):
@@ -144,6 +144,27 @@ def test_command_writes_table_and_figures(clip: Path, tmp_path: Path, capsys: py
     head, line, cells = table.strip().splitlines()[-3:]
     assert head.count("|") == line.count("|") == cells.count("|")
     assert table.strip() == capsys.readouterr().out.strip()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_memory_is_measured_with_all_sinks_at_once(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = 10 * SAMPLE_FRAMES
+    arguments = [
+        "memory",
+        "--model",
+        "demo-untrained",
+        "--source",
+        str(clip),
+        "--frames",
+        str(FRAMES),
+        "--long",
+        str(long),
+    ]
+    assert command.main([*arguments, "--save", "jsonl", "jsonl,png", "--only", "jsonl,png"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["save"], found["growth"]["frames"]) == ("jsonl,png", long)
+    (row,) = memory_table([found]).splitlines()[2:]
+    assert row.startswith(f"| demo-untrained | jsonl,png | 96x160 | {long} | ")
 
 
 @pytest.mark.parametrize(
