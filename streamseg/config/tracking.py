@@ -37,7 +37,9 @@ class TrackingSettings:
         gallery_tracks: most lost tracks; beyond, those end that have been lost longest.
         gallery_novelty: an embedding is kept where its cosine with all that are there is below this.
         recognition_cosine: of the best kept embedding, for a lost track to be recognised.
-        recognition_margin: lead over the second-best track, and over the second-best query.
+        recognition_margin: lead over the second-best track, and over the second-best query, to be recognised anywhere.
+        recognition_distance: of look-alikes, the one is taken without a lead that is nearest and within this, in square
+            roots of the larger area.
         recognition_class_overlap: of class posteriors, for a lost track to be recognised or found at its last place.
         birth_coverage: a query of which matched masks of its kind (thing or stuff) cover this much begins no track.
         confirm_hits: of `confirm_window` frames, for a track to be confirmed.
@@ -52,7 +54,7 @@ class TrackingSettings:
         label_frames: for how many frames.
         kind_frames: the same where the label turns a thing into stuff or back, which costs the identity.
         cut_change: change of the picture's colours that a scene cut needs (`tracking.cuts.histogram_change`).
-        cut_matched: share of active things that find a query, below which there may be a scene cut.
+        cut_matched: share of active things that find a query in their place, below which there may be a scene cut.
         cut_cosine: of whole frames' CLIP embeddings, below which there may be one.
     """
 
@@ -83,6 +85,7 @@ class TrackingSettings:
     gallery_novelty: float = 0.85
     recognition_cosine: float = 0.8
     recognition_margin: float = 0.05
+    recognition_distance: float = 1.0
     recognition_class_overlap: float = 0.35
 
     birth_coverage: float = 0.4
@@ -92,13 +95,13 @@ class TrackingSettings:
     velocity_seconds: float = 0.1
 
     smoothing: bool = True
-    smoothing_seconds: float = 2.0
+    smoothing_seconds: float = 4.0
     edge_weight: float = 0.3
     label_ratio: float = 1.5
     label_frames: int = 3
     kind_frames: int = 5
 
-    cut_change: float = 0.3
+    cut_change: float = 0.2
     cut_matched: float = 0.7
     cut_cosine: float = 0.75
 
@@ -113,7 +116,8 @@ class TrackingSettings:
             self._require(name, 0, 1e6, "a weight of at least 0")
         for name in ("gate_area_ratio", "label_ratio"):
             self._require(name, 1, 1e6, "a ratio of at least 1")
-        self._require("gate_distance", 0, 1e6, "a distance of at least 0")
+        for name in ("gate_distance", "recognition_distance"):
+            self._require(name, 0, 1e6, "a distance of at least 0")
         self._require("assumed_fps", 1e-3, 1e6, "frames a second, above 0")
         self._require("confirm_hits", 1, self.confirm_window, f"at most confirm_window, {self.confirm_window}")
         self._require("confirm_window", 1, 62, "at most 62 frames")

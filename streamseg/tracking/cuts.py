@@ -2,8 +2,8 @@
 
 Any one of the three alone happens without a cut: lights go on, a bus fills the view, an object turns. So all of them
 are asked, and the question comes before any match is committed: what overlaps by chance must not move a track. Chance
-matches are common: where a handful of things gives way to another handful, half of them may find a query that lies in
-their place and is of their size. So colours and meaning decide, and the matches have to be nearly complete to object.
+matches are common: where a crowd gives way to another crowd, everybody finds somebody near who looks alike. So a match
+counts against a cut only where the masks overlap well, and such matches have to be nearly complete to object.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def is_scene_cut(
     """Whether the scene was cut in front of this frame.
 
     Args:
-        matched, active: how many tracks found a query, of those that could have.
+        matched, active: how many tracks found a query where they should be by now, of those that could have.
         clip_cosine: of the global CLIP embeddings of this frame and the one before.
         picture_change: see `histogram_change`; None if not known, then the others decide.
     """

@@ -1,7 +1,9 @@
 """Recognition: a small gallery of embeddings for each track, so that one that was lost can be found again.
 
 Query embeddings, not CLIP features: those encode the category and hardly the instance. A match has to be clear from
-both sides, because a wrong one joins two identities for good.
+both sides, because a wrong one joins two identities for good. Among look-alikes nothing is clear by looks, so those are
+asked first that are where they were: a thing comes out of hiding near where it went in, and a film cuts back to the
+same view.
 """
 
 from typing import Any
@@ -12,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..config.tracking import TrackingSettings
+from .assign import assign
+from .cost import FORBIDDEN
 
 __all__ = ["forgotten", "gallery_cosine", "recognise", "remember"]
 
@@ -45,19 +49,31 @@ def gallery_cosine(gallery: Tensor, stored: Tensor, embedding: Tensor) -> Tensor
     return cosines.masked_fill(_empty(gallery, stored)[..., None], -1.0).amax(1)
 
 
-def recognise(cosine: Array, class_overlap: Array, settings: TrackingSettings) -> npt.NDArray[np.int64]:
-    """Which lost tracks are which queries: alike enough, clearly, and each other's best.
+def recognise(
+    cosine: Array, class_overlap: Array, remoteness: Array, settings: TrackingSettings
+) -> npt.NDArray[np.int64]:
+    """Which lost tracks are which queries: alike enough, and near, or anywhere but clearly so.
 
     Args:
         cosine: (T, N), see `gallery_cosine`.
         class_overlap: (T, N), of class posteriors.
+        remoteness: (T, N), distance from the track's place; up to 1 it is near.
 
     Returns:
         (M, 2) track and query of each pair.
     """
-    if cosine.size == 0:
-        return np.empty((0, 2), np.int64)
     likely = np.where(class_overlap >= settings.recognition_class_overlap, cosine, -1.0)
+    alike = likely >= settings.recognition_cosine
+    near = assign(np.where(alike & (remoteness <= 1), remoteness, FORBIDDEN), 1 + 1e-6)
+    tracks, queries = (np.setdiff1d(np.arange(count), near[:, side]) for side, count in enumerate(cosine.shape))
+    clear = _clear_pairs(likely[np.ix_(tracks, queries)], settings)
+    return np.concatenate((near, np.stack((tracks[clear[:, 0]], queries[clear[:, 1]]), axis=1)))
+
+
+def _clear_pairs(likely: Array, settings: TrackingSettings) -> npt.NDArray[np.int64]:
+    """(M, 2): alike enough, clearly, and each other's best; `likely` (T, N) is -1 where a pair cannot be."""
+    if likely.size == 0:
+        return np.empty((0, 2), np.int64)
     query = likely.argmax(1)
     tracks = np.arange(len(likely))
     best = likely[tracks, query]

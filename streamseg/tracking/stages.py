@@ -4,7 +4,7 @@ A. Active tracks and queries of high objectness, by all cues together, within ga
 B. Active tracks that are left and queries of low objectness, by overlap alone (ByteTrack's second round): something
    half hidden or blurred is still the same thing at the same place.
 C. Tracks that are left, lost ones too, and high queries that are left, by the last mask seen.
-D. The same by recognition: the gallery of embeddings.
+D. The same by recognition, the gallery of embeddings: who is alike and near, then who is clearly alike.
 
 Everything here works on a few numbers per pair, on the host; nothing here changes a track.
 """
@@ -102,7 +102,7 @@ def match(cues: Cues, tracks: Candidates, picture_change: float | None, settings
     # Grass may go on under a cut, so things are asked, if there are any.
     asked = tracks.active & (tracks.isthing | ~tracks.isthing[tracks.active].any())
     cut = is_scene_cut(
-        matched=int(asked[np.concatenate((first, second))[:, 0]].sum()),
+        matched=int(asked[_at_home(cues, np.concatenate((first, second)), settings)].sum()),
         active=int(asked.sum()),
         clip_cosine=cues.clip_cosine,
         picture_change=picture_change,
@@ -159,7 +159,9 @@ def match_lost(
     pairs = np.concatenate((taken, found))
     queries = np.flatnonzero(_uncovered(cues, pairs[:, 1], settings) & (cues.objectness >= settings.high_objectness))
     here = np.ix_(free, queries)
-    return found, _among(free, queries, recognise(cues.recognition[here], cues.class_overlap[here], settings))
+    remoteness = _remoteness(cues, queries, tracks, free, settings)
+    recognised = recognise(cues.recognition[here], cues.class_overlap[here], remoteness, settings)
+    return found, _among(free, queries, recognised)
 
 
 def births(cues: Cues, taken: Array, settings: TrackingSettings) -> list[int]:
@@ -185,6 +187,20 @@ def _uncovered(cues: Cues, taken: Array, settings: TrackingSettings) -> Bools:
     free: Bools = covered < settings.birth_coverage * cues.area
     free[taken] = False
     return free
+
+
+def _at_home(cues: Cues, pairs: Pairs, settings: TrackingSettings) -> Array:
+    """The tracks of those pairs whose query lies where the track should be by now."""
+    there: Array = pairs[cues.iou[pairs[:, 0], pairs[:, 1]] >= settings.low_iou, 0]
+    return there
+
+
+def _remoteness(cues: Cues, queries: Array, tracks: Candidates, free: Array, settings: TrackingSettings) -> Array:
+    """Distance of the middles of some pairs in square roots of the larger area, a cell at least, over what is near."""
+    distance = np.linalg.norm(tracks.centre[free, None] - cues.centre[queries], axis=2)
+    size = np.sqrt(np.maximum(np.maximum(tracks.area[free, None], cues.area[queries]), 1.0))
+    remoteness: Array = distance / (size * max(settings.recognition_distance, 1e-6))
+    return remoteness
 
 
 def _by_overlap(overlap: Array, least: float) -> Pairs:

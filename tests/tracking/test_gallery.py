@@ -28,8 +28,9 @@ def test_an_empty_place_is_no_embedding() -> None:
     assert gallery_cosine(gallery, stored, basis(0)).tolist() == [[-1.0], [-1.0]]
 
 
-def found(cosine: list[list[float]], overlap: float = 1.0) -> list[list[int]]:
-    return recognise(np.array(cosine), np.full(np.shape(cosine), overlap), SETTINGS).tolist()
+def found(cosine: list[list[float]], overlap: float = 1.0, remoteness: float = 2.0) -> list[list[int]]:
+    shape = np.shape(cosine)
+    return recognise(np.array(cosine), np.full(shape, overlap), np.full(shape, remoteness), SETTINGS).tolist()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,25 @@ def test_a_match_has_to_be_clear_from_both_sides(cosine: list[list[float]], pair
 
 def test_another_class_is_another_thing() -> None:
     assert found([[0.99]], overlap=0.49) == []
-    assert recognise(np.zeros((0, 3)), np.zeros((0, 3)), SETTINGS).shape == (0, 2)
+    assert found([[0.99]], overlap=0.49, remoteness=0.0) == []
+    nobody = np.zeros((0, 3))
+    assert recognise(nobody, nobody, nobody, SETTINGS).shape == (0, 2)
+
+
+def test_of_look_alikes_the_nearest_is_taken() -> None:
+    cosine = np.array([[0.9, 0.91], [0.9, 0.9]])
+    remoteness = np.array([[0.2, 0.9], [0.7, 0.1]])
+    overlap = np.ones((2, 2))
+    assert recognise(cosine, overlap, remoteness, SETTINGS).tolist() == [[0, 0], [1, 1]]
+    assert recognise(cosine, overlap, remoteness.T[::-1], SETTINGS).tolist() == [[0, 1], [1, 0]]
+    assert recognise(cosine - 0.2, overlap, remoteness, SETTINGS).tolist() == []  # near, but nobody alike
+    assert recognise(cosine, overlap, remoteness + 1, SETTINGS).tolist() == []  # alike, but nobody near
+
+
+def test_who_is_near_comes_before_who_is_alike() -> None:
+    cosine, overlap = np.array([[0.95, 0.85]]), np.ones((1, 2))
+    assert recognise(cosine, overlap, np.array([[5.0, 0.5]]), SETTINGS).tolist() == [[0, 1]]
+    assert recognise(cosine, overlap, np.array([[5.0, 5.0]]), SETTINGS).tolist() == [[0, 0]]
 
 
 def test_lost_tracks_end_by_time_and_then_by_number() -> None:

@@ -116,6 +116,23 @@ def test_a_cut_comes_before_any_match() -> None:
     assert match(recognised, tracks(6), 0.9, SETTINGS).pairs.tolist() == [[0, 0]]  # by looks, not by place
 
 
+def test_look_alikes_in_other_places_do_not_hide_a_cut() -> None:
+    similarity = np.full((2, 2), 0.9)
+    near = replace(tracks(2), centre=np.array([[0.0, 0.0], [0.0, 100.0]]))
+    found = cues(2, [0.9, 0.9], similarity=similarity, iou=0.49 * np.eye(2), clip_cosine=0.1)
+    assert match(found, near, 0.9, SETTINGS).cut
+    assert not match(replace(found, iou=0.5 * np.eye(2)), near, 0.9, SETTINGS).cut
+
+
+def test_of_look_alikes_that_were_lost_the_nearest_is_found_also_after_a_cut() -> None:
+    found = cues(2, [0.9], recognition=np.full((2, 1), 0.9), class_overlap=np.ones((2, 1)), clip_cosine=0.1)
+    lost = replace(tracks(2, active=False, placed=False), centre=np.array([[0.0, 40.0], [0.0, 3.0]]))  # of size 4
+    assert pairs(found, lost) == [[1, 0]]
+    assert pairs(found, lost, recognition_distance=0.5) == []
+    cut = match(found, replace(lost, active=np.ones(2, bool)), 0.9, SETTINGS)
+    assert (cut.cut, cut.pairs.tolist()) == (True, [[1, 0]])
+
+
 def test_stuff_that_goes_on_does_not_hide_a_cut() -> None:
     similarity = np.zeros((6, 2))
     similarity[4, 0] = similarity[5, 1] = 0.9
