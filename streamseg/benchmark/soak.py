@@ -33,7 +33,7 @@ class SoakOptions:
     minutes: float = 30.0
     streams: int = 4
     kill_every: float = 60.0
-    fps: int = 4
+    fps: int = 2
     size: str = "256x144"
     short_side: int = 96
     seed: int = 0
