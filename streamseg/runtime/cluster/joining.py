@@ -12,11 +12,13 @@ from ...errors import ConfigError, StreamsegError
 __all__ = ["Membership", "import_ray", "join"]
 
 # Of the processes of a cluster of our own: nothing is sent anywhere, Ray keeps its advice to itself, and memory stays
-# flat (each of Ray's many threads would get a heap of its own from glibc, and all of them grow for hours).
+# flat (each of Ray's many threads would get a heap of its own from glibc, and all of them grow for hours; and Ray's head
+# would keep a hundred thousand events of tasks for a dashboard that is not there).
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "MALLOC_ARENA_MAX": "1",
+    "RAY_task_events_report_interval_ms": "0",
 }
 
 
