@@ -12,7 +12,7 @@ from ...errors import ConfigError, StreamsegError
 __all__ = ["Membership", "import_ray", "join"]
 
 # Of the processes of a cluster of our own: nothing is sent anywhere, Ray keeps its advice to itself, and memory stays
-# flat (each of Ray's many threads would get a heap of its own from glibc, and all of them grow for hours; and Ray's head
+# flat (each of Ray's many threads would get a heap of its own from glibc, and all of them grow for hours; Ray's head
 # would keep a hundred thousand events of tasks for a dashboard that is not there).
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
