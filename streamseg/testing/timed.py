@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from ..fcclip.classifier import ClassScores
 from ..frames import Frame
 from ..queries import Queries
 from ..vocabulary import Vocabulary
 from .scripted import ScriptedMask
+from .wrapped import WrappedSegmenter
 
 __all__ = ["TimedCall", "TimedSegmenter", "halves", "read_calls"]
 
@@ -35,7 +33,7 @@ class TimedCall:
     frames: tuple[tuple[str, int, int], ...]
 
 
-class TimedSegmenter:
+class TimedSegmenter(WrappedSegmenter):
     """Another segmenter whose calls are made to take `call_seconds`, however many frames they have; the same doors.
 
     Args:
@@ -45,34 +43,20 @@ class TimedSegmenter:
     """
 
     def __init__(self, base: Any, *, call_seconds: float, trace: Path | None = None) -> None:
-        self.base = base
+        super().__init__(base)
         self.call_seconds = call_seconds
         self.trace = trace
-        self.spec = base.spec
-        self.device: torch.device = base.device
-
-    def identity(self) -> dict[str, Any]:
-        """As of `Segmenter`."""
-        identity: dict[str, Any] = self.base.identity()
-        return identity
 
     def segment(self, frames: Sequence[Frame], vocabulary: Vocabulary | Sequence[Vocabulary]) -> list[Queries]:
         """One `Queries` per frame, when the time has come."""
         began = time.time()
-        queries: list[Queries] = self.base.segment(frames, vocabulary)
+        queries = super().segment(frames, vocabulary)
         time.sleep(max(0.0, began + self.call_seconds - time.time()))
         if self.trace is not None:
             places = tuple((frame.stream_id, frame.epoch, frame.index) for frame in frames)
             with self.trace.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(TimedCall(began, time.time(), places))) + "\n")
         return queries
-
-    def class_scores(
-        self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
-    ) -> ClassScores:
-        """As of `Segmenter`."""
-        scores: ClassScores = self.base.class_scores(in_embedding, out_embedding, valid, vocabulary)
-        return scores
 
 
 def read_calls(trace: Path) -> Iterator[TimedCall]:

@@ -7,18 +7,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from ..fcclip.classifier import ClassScores
 from ..frames import Frame
 from ..queries import Queries
 from ..vocabulary import Vocabulary
+from .wrapped import WrappedSegmenter
 
 __all__ = ["TroubledSegmenter"]
 
 
-class TroubledSegmenter:
+class TroubledSegmenter(WrappedSegmenter):
     """Another segmenter, slowed down and poisoned; the same doors as `Segmenter`.
 
     Args:
@@ -38,18 +35,11 @@ class TroubledSegmenter:
         crashing: Collection[tuple[str, int]] = (),
         crashed: Path | None = None,
     ) -> None:
-        self.base = base
+        super().__init__(base)
         self.call_seconds = call_seconds
         self.poisoned = frozenset(poisoned)
         self.crashing = frozenset(crashing)
         self.crashed = crashed
-        self.spec = base.spec
-        self.device: torch.device = base.device
-
-    def identity(self) -> dict[str, Any]:
-        """As of `Segmenter`."""
-        identity: dict[str, Any] = self.base.identity()
-        return identity
 
     def segment(self, frames: Sequence[Frame], vocabulary: Vocabulary | Sequence[Vocabulary]) -> list[Queries]:
         """One `Queries` per frame; RuntimeError where one is poisoned."""
@@ -59,15 +49,7 @@ class TroubledSegmenter:
         if places & self.poisoned:
             raise RuntimeError("a poisoned frame")
         time.sleep(self.call_seconds)
-        queries: list[Queries] = self.base.segment(frames, vocabulary)
-        return queries
-
-    def class_scores(
-        self, in_embedding: Tensor, out_embedding: Tensor, valid: Tensor, vocabulary: Vocabulary
-    ) -> ClassScores:
-        """As of `Segmenter`."""
-        scores: ClassScores = self.base.class_scores(in_embedding, out_embedding, valid, vocabulary)
-        return scores
+        return super().segment(frames, vocabulary)
 
     def _crash(self) -> None:
         if self.crashed is None or not self.crashed.exists():
