@@ -5,7 +5,6 @@ the same model on the same frames, already decoded, with the same batch and the 
 run so that machines compare and drift cancels. A ratio of 1 would mean that everything but the model is free.
 """
 
-import statistics
 import tempfile
 import threading
 import time
@@ -25,19 +24,12 @@ from ..segmenter import Segmenter
 from ..sources.base import everything
 from .machine import peak_memory_bytes, reset_peak_memory
 from .pipeline_stages import stage_milliseconds
+from .turns import Mark, Pace, take_turns
 
 __all__ = ["PipelineTiming", "benchmark_pipeline", "pipeline_settings"]
 
 WARM_UP = 10  # results of a run that do not count: queues fill, memory is claimed
 CHUNK = 20  # decoded frames that are held at a time: 55 MB at 720p
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Frames a second, and the milliseconds of CPU time that all threads together spent on one."""
-
-    fps: float
-    cpu_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +99,7 @@ def benchmark_pipeline(settings: RunSettings, *, runs: int = 5) -> PipelineTimin
     reset_peak_memory()
     _whole(plan, segmenter)
     peak = peak_memory_bytes()
-    before, turns = _alone(plan, segmenter), []
-    for _ in range(runs):
-        whole, after = _whole(plan, segmenter), _alone(plan, segmenter)
-        turns.append((whole, before, after))
-        before = after
-    ratios = [whole.fps / statistics.mean((before.fps, after.fps)) for whole, before, after in turns]
-    wholes, alones = [whole for whole, _, _ in turns], [turns[0][1], *(after for _, _, after in turns)]
+    turns = take_turns(lambda: _whole(plan, segmenter), lambda: _alone(plan, segmenter), runs)
     stream = plan.streams[0]
     return PipelineTiming(
         model=plan.spec.name,
@@ -122,13 +108,13 @@ def benchmark_pipeline(settings: RunSettings, *, runs: int = 5) -> PipelineTimin
         size_hw=stream.info.size_hw or (0, 0),
         frames=settings.selection.max_frames or 0,
         runs=runs,
-        ratio=statistics.median(ratios),
-        ratio_low=min(ratios),
-        ratio_high=max(ratios),
-        pipeline_fps=statistics.median(pace.fps for pace in wholes),
-        segmenter_fps=statistics.median(pace.fps for pace in alones),
-        pipeline_cpu_ms=statistics.median(pace.cpu_ms for pace in wholes),
-        segmenter_cpu_ms=statistics.median(pace.cpu_ms for pace in alones),
+        ratio=turns.ratio,
+        ratio_low=min(turns.ratios),
+        ratio_high=max(turns.ratios),
+        pipeline_fps=turns.measured.fps,
+        segmenter_fps=turns.baseline.fps,
+        pipeline_cpu_ms=turns.measured.cpu_ms,
+        segmenter_cpu_ms=turns.baseline.cpu_ms,
         stages=stage_milliseconds(plan, segmenter),
         peak_bytes=peak,
     )
@@ -140,8 +126,8 @@ def _whole(plan: RunPlan, segmenter: Segmenter) -> Pace:
         job = prepare_run(
             replace(plan, settings=replace(plan.settings, output=folder)), segmenter=segmenter, overwrite=True
         )
-        marks = [(time.perf_counter(), time.process_time()) for _ in job.results()]
-    return _pace(marks[WARM_UP - 1], marks[-1], len(marks) - WARM_UP)
+        marks = [Mark(time.perf_counter(), time.process_time()) for _ in job.results()]
+    return Pace.between(marks[WARM_UP - 1], marks[-1], len(marks) - WARM_UP)
 
 
 def _alone(plan: RunPlan, segmenter: Segmenter) -> Pace:
@@ -157,11 +143,7 @@ def _alone(plan: RunPlan, segmenter: Segmenter) -> Pace:
         seconds += time.perf_counter() - started[0]
         cpu += time.process_time() - started[1]
         count += len(chunk)
-    return _pace((0.0, 0.0), (seconds, cpu), count)
-
-
-def _pace(begin: tuple[float, float], end: tuple[float, float], frames: int) -> Pace:
-    return Pace(frames / (end[0] - begin[0]), 1000 * (end[1] - begin[1]) / frames)
+    return Pace.between(Mark(0.0, 0.0), Mark(seconds, cpu), count)
 
 
 def _chunks(plan: RunPlan) -> Iterator[list[Frame]]:

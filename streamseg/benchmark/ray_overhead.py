@@ -4,7 +4,6 @@ Frames a second from the moment that a run has got going to its last result, bot
 threads, in turns, so that drift of the machine cancels.
 """
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +16,9 @@ from ..pipeline.plan import plan_run
 from ..runtime.cluster.run import RayRun
 from ..runtime.run import prepare_run
 from ..segmenter import Segmenter
-from .pipeline import WARM_UP, Pace
+from .pipeline import WARM_UP
 from .soak_watch import processor_seconds
+from .turns import Mark, Pace, take_turns
 
 __all__ = ["Overhead", "benchmark_overhead"]
 
@@ -59,25 +59,19 @@ def benchmark_overhead(settings: RunSettings, *, runs: int = 5) -> Overhead:
     """
     segmenter = build_segmenter(settings, progress=False)
     local, ray = replace(settings, runtime="local"), replace(settings, runtime="ray")
-    before, turns = one_run(local, segmenter), []
-    for _ in range(runs):
-        spread, after = one_run(ray, None), one_run(local, segmenter)
-        turns.append((spread, before, after))
-        before = after
-    ratios = [spread.fps / statistics.mean((before.fps, after.fps)) for spread, before, after in turns]
-    locals_ = [turns[0][1], *(after for _, _, after in turns)]
+    turns = take_turns(lambda: one_run(ray, None), lambda: one_run(local, segmenter), runs)
     return Overhead(
         save=",".join(sink.kind for sink in settings.sinks),
         size_hw=plan_run(settings).streams[0].info.size_hw or (0, 0),
         frames=settings.selection.max_frames or 0,
         runs=runs,
-        ratio=statistics.median(ratios),
-        ratio_low=min(ratios),
-        ratio_high=max(ratios),
-        local_fps=statistics.median(pace.fps for pace in locals_),
-        ray_fps=statistics.median(spread.fps for spread, _, _ in turns),
-        local_cpu_ms=statistics.median(pace.cpu_ms for pace in locals_),
-        ray_cpu_ms=statistics.median(spread.cpu_ms for spread, _, _ in turns),
+        ratio=turns.ratio,
+        ratio_low=min(turns.ratios),
+        ratio_high=max(turns.ratios),
+        local_fps=turns.baseline.fps,
+        ray_fps=turns.measured.fps,
+        local_cpu_ms=turns.baseline.cpu_ms,
+        ray_cpu_ms=turns.measured.cpu_ms,
     )
 
 
@@ -93,13 +87,11 @@ def one_run(settings: RunSettings, segmenter: Segmenter | None) -> Pace:
             plan_run(replace(settings, output=folder)), segmenter=segmenter, overwrite=True, progress=False
         )
         processes = job.processes if isinstance(job, RayRun) else dict
-        marks: list[tuple[float, float]] = []
+        marks: list[Mark] = []
         for number, _ in enumerate(job.results(), start=1):
             spent = _spent(processes) if number in (WARM_UP, settings.selection.max_frames) else 0.0
-            marks.append((time.perf_counter(), spent))
-    begin, end = marks[WARM_UP - 1], marks[-1]
-    frames = len(marks) - WARM_UP
-    return Pace(frames / (end[0] - begin[0]), 1000 * (end[1] - begin[1]) / frames)
+            marks.append(Mark(time.perf_counter(), spent))
+    return Pace.between(marks[WARM_UP - 1], marks[-1], len(marks) - WARM_UP)
 
 
 def _spent(processes: Callable[[], Mapping[str, int]]) -> float:
