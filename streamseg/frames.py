@@ -30,7 +30,18 @@ from .errors import ConfigError
 from .rle import decode_mask, encode_map, measure_map
 from .vocabulary import Vocabulary
 
-__all__ = ["EVENTS", "MAX_SEGMENT_ID", "SCHEMA", "Clock", "Described", "Frame", "FrameResult", "Segment", "json_schema"]
+__all__ = [
+    "EVENTS",
+    "MAX_SEGMENT_ID",
+    "SCHEMA",
+    "Clock",
+    "Described",
+    "Frame",
+    "FrameResult",
+    "Segment",
+    "State",
+    "json_schema",
+]
 
 SCHEMA = "streamseg.frame/1"
 MAX_SEGMENT_ID = 2**24 - 1

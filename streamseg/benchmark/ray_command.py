@@ -27,7 +27,7 @@ def measure_ray(part: str, *, source: Path | str, frames: int, runs: int) -> lis
     try:
         return [{"part": part, **row} for row in _rows(part, source, frames, runs)]
     finally:
-        membership.leave()
+        membership.close()
 
 
 def _rows(part: str, source: Path | str, frames: int, runs: int) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def evaluate_on_ray(
         crew = _Crew(plan, workers, gpus, threads or max(1, (os.cpu_count() or 1) // workers))
         return evaluation.report(_collect(evaluation, crew, progress))
     finally:
-        membership.leave()
+        membership.close()
 
 
 class _Scorer:

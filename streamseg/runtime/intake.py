@@ -16,9 +16,9 @@ from typing import Any
 
 from ..frames import Frame
 
-FOLLOWED = 2  # frames of a lane that may be behind the model: one at work and one that waits for it
-
 __all__ = ["Arrived", "BufferPolicy", "Ended", "Intake", "drop_oldest"]
+
+FOLLOWED = 2  # frames of a lane that may be behind the model: one at work and one that waits for it
 
 
 class BufferPolicy(Enum):

@@ -45,7 +45,7 @@ def _train(options: argparse.Namespace, settings: TrainSettings, on_validate: On
     from .training import train_on_ray  # only here: ray is an extra
 
     return train_on_ray(
-        settings, workers=options.workers, resume=options.resume, address=options.address, on_validate=on_validate
+        settings, workers=options.workers, resume=options.resume, address=options.ray_address, on_validate=on_validate
     )
 
 
@@ -61,5 +61,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     parser.add_argument("--workers", type=int, default=1, help="processes that share each batch (default: %(default)s)")
     parser.add_argument("--runtime", choices=("local", "ray"), default="local", help="where they run (default: local)")
-    parser.add_argument("--address", help="ray: a running cluster to join, such as auto; default: a local one")
+    parser.add_argument("--ray-address", help="ray: a running cluster to join, such as auto; default: a local one")
     return parser

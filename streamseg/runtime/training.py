@@ -6,11 +6,10 @@ several machines, `output` and the data must be folders that all of them see und
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +22,7 @@ from ..training.loop import OnValidate, train
 from ..training.settings import RANDOM_CLIP, TrainSettings
 from ..training.start import choose_device
 from ..training.workers import join_group
+from .cluster.joining import join
 
 __all__ = ["train_on_ray"]
 
@@ -54,6 +54,7 @@ def train_on_ray(
 
     Raises:
         ConfigError: ray is not installed, or the batch cannot be split among the workers.
+        StreamsegError: nobody answers at the address, or Ray does not start.
         TrainingError: workers were lost more often than allowed.
     """
     ray = _import_ray()
@@ -62,7 +63,7 @@ def train_on_ray(
             f"workers is {workers}, expected at least 1, and batch_size ({settings.batch_size}) a multiple of it"
         )
     settings = _with_absolute_paths(settings)
-    with _cluster(ray, address), Interrupt() as asked:
+    with closing(join(address)), Interrupt() as asked:
         for failures in range(max_failures + 1):
             try:
                 return _fit(ray, settings, workers, resume, on_validate, asked)
@@ -89,32 +90,6 @@ def _import_ray() -> ModuleType:
         ) from None
     module: ModuleType = ray
     return module
-
-
-@contextmanager
-def _cluster(ray: Any, address: str | None) -> Iterator[None]:
-    """A connection to a cluster, where streamseg is installed; or a cluster of our own that ends with the run.
-
-    A connection that this process has already is used, and kept.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    try:
-        if address is not None:
-            ray.init(address=address)
-        else:  # workers find this very package, installed or not
-            ray.init(address="local", runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(search)}})
-    except Exception as error:  # Ray raises anything
-        reason = " ".join(str(error).split())[:200]
-        raise TrainingError(
-            f"Ray did not {'connect to ' + address if address else 'start'} ({reason}): look at its logs, or try again"
-        ) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _fit(

@@ -1,21 +1,23 @@
 """What every method of association offers: queries in, identities out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ..config.tracking import TrackingSettings
+from ..frames import MAX_SEGMENT_ID, State
 from ..queries import Queries
 from ..tracks import TrackRow
 from ..vocabulary import Vocabulary
+from .register import Register
 
-__all__ = ["Association", "Associator", "Classify", "State"]
-
-State = Literal["confirmed", "tentative"]
+__all__ = ["Association", "Associator", "Classify"]
 
 Classify = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Class scores for embeddings, under words that the function knows: in-vocabulary embeddings (N, D), CLIP embeddings
@@ -47,25 +49,42 @@ class Association:
     ended: tuple[TrackRow, ...] = ()
 
 
-class Associator(Protocol):
+class Associator(ABC):
     """Association over time for one stream. Passive, causal, of bounded size.
 
+    Args:
+        settings: how queries become tracks.
+        vocabulary: of the queries to come.
+        last_id: the largest id.
+
     Attributes:
-        epoch: ids are unique within it.
-        ids_left: how many more identities this epoch can name. At 0 nothing new gets an id (its pixels stay void, and
-            tracks that have one go on); whoever runs the stream then starts the next epoch.
+        kind: the method's name in the settings.
     """
 
-    @property
-    def epoch(self) -> int: ...
+    kind: ClassVar[str]
+
+    def __init__(self, settings: TrackingSettings, vocabulary: Vocabulary, *, last_id: int = MAX_SEGMENT_ID) -> None:
+        self._register = Register(vocabulary, settings, last_id)
 
     @property
-    def ids_left(self) -> int: ...
+    def epoch(self) -> int:
+        """Ids are unique within it."""
+        return self._register.epoch
+
+    @property
+    def ids_left(self) -> int:
+        """How many more identities this epoch can name.
+
+        At 0 nothing new gets an id (its pixels stay void, and tracks that have one go on); whoever runs the stream then
+        starts the next epoch.
+        """
+        return self._register.book.ids_left
 
     def skip_ids(self, last: int) -> None:
         """Give no id up to `last` to anything new in this epoch: they may have been given out already."""
-        ...
+        self._register.book.skip(last)
 
+    @abstractmethod
     def update(
         self,
         queries: Queries,
@@ -87,31 +106,32 @@ class Associator(Protocol):
             ConfigError: the vocabulary is another one (`change_vocabulary` comes first), or the masks have changed size
                 (`start_epoch` comes first).
         """
-        ...
 
+    @abstractmethod
     def change_vocabulary(self, vocabulary: Vocabulary, classify: Classify) -> None:
         """Other words from the next frame on. Live tracks get their labels at once and keep their identities.
 
         Those that turn from thing to stuff or back end; the next `Association.ended` lists them.
         """
-        ...
 
     def start_epoch(self, epoch: int) -> tuple[TrackRow, ...]:
         """All tracks end, and ids begin at 1 again; returns the rows, by id."""
-        ...
+        rows = self.finish()
+        self._register.start_epoch(epoch)
+        return rows
 
+    @abstractmethod
     def finish(self) -> tuple[TrackRow, ...]:
         """All tracks end, with the stream; returns the rows, by id."""
-        ...
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything there is to know, as nested dicts and lists of numpy arrays, numbers, texts and None."""
-        ...
 
+    @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`, bit for bit: the same frames give the same associations.
 
         Raises:
             ConfigError: it is the state of another method or version.
         """
-        ...

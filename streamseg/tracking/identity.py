@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..frames import MAX_SEGMENT_ID
+from ..frames import MAX_SEGMENT_ID, State
 from ..tracks import LabelSpan, TrackRow
 from ..vocabulary import Vocabulary
-from .association import State
 
 __all__ = [
     "EmbeddingSums",

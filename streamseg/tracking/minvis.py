@@ -25,11 +25,10 @@ from ..queries import Queries
 from ..tracks import TrackRow
 from ..vocabulary import Vocabulary
 from .assign import assign
-from .association import Association, Classify
+from .association import Association, Associator, Classify
 from .checks import check_state, check_vocabulary
 from .identity import Identity, identity_from_state, identity_state
 from .observation import beats_void, published_keep
-from .register import Register
 from .rows import TrackRows, unit_embeddings
 from .transfer import to_host
 
@@ -102,8 +101,8 @@ class SlotBank(TrackRows):
         return beats_void(best.log(), self.void_sum / self.frames)
 
 
-class MinVISTracker:
-    """An `Associator`; what its methods promise stands there.
+class MinVISTracker(Associator):
+    """What the methods promise stands at `Associator`.
 
     Args:
         settings: when an identity is confirmed; nothing else of them applies.
@@ -122,25 +121,14 @@ class MinVISTracker:
         last_id: int = MAX_SEGMENT_ID,
         fused_rule: bool = False,
     ) -> None:
+        super().__init__(settings, vocabulary, last_id=last_id)
         self._fused_rule = fused_rule
-        self._register = Register(vocabulary, settings, last_id)
         self._restart()
 
     def _restart(self) -> None:
         self._step = 0
         self._slots: list[Slot] = []
         self._bank: SlotBank | None = None
-
-    @property
-    def epoch(self) -> int:
-        return self._register.epoch
-
-    @property
-    def ids_left(self) -> int:
-        return self._register.book.ids_left
-
-    def skip_ids(self, last: int) -> None:
-        self._register.book.skip(last)
 
     @torch.inference_mode()
     def update(
@@ -194,11 +182,6 @@ class MinVISTracker:
         self._release(range(len(self._slots)))
         self._restart()
         return self._register.close()
-
-    def start_epoch(self, epoch: int) -> tuple[TrackRow, ...]:
-        rows = self.finish()
-        self._register.start_epoch(epoch)
-        return rows
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.tracking import TrackingSettings
-from ..frames import MAX_SEGMENT_ID
+from ..frames import MAX_SEGMENT_ID, State
 from ..tracks import TrackRow
 from ..vocabulary import Vocabulary
-from .association import State
 from .identity import EmbeddingSums, Identity, IdentityBook, stuff_keys
 
 __all__ = ["Naming", "Owner", "Register"]

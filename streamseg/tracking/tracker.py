@@ -20,7 +20,7 @@ from ..frames import MAX_SEGMENT_ID
 from ..queries import Queries
 from ..tracks import TrackRow
 from ..vocabulary import Vocabulary
-from .association import Association, Classify
+from .association import Association, Associator, Classify
 from .bank import TrackBank
 from .checks import check_mask_size, check_state, check_vocabulary
 from .clock import StreamClock
@@ -29,7 +29,6 @@ from .labels import LOWEST_LOG_SCORE, decay
 from .measure import measure
 from .observation import Observation, observe
 from .region import Region, candidates, expected_offsets
-from .register import Register
 from .stages import Cues, Matches, births, match
 from .transfer import to_host
 
@@ -38,8 +37,8 @@ __all__ = ["StageTracker"]
 STATE_VERSION = 1
 
 
-class StageTracker:
-    """An `Associator`; what its methods promise stands there.
+class StageTracker(Associator):
+    """What the methods promise stands at `Associator`.
 
     Args:
         settings: every number of it.
@@ -50,8 +49,8 @@ class StageTracker:
     kind = "streamseg"
 
     def __init__(self, settings: TrackingSettings, vocabulary: Vocabulary, *, last_id: int = MAX_SEGMENT_ID) -> None:
+        super().__init__(settings, vocabulary, last_id=last_id)
         self.settings = settings
-        self._register = Register(vocabulary, settings, last_id)
         self._restart()
 
     def _restart(self) -> None:
@@ -60,17 +59,6 @@ class StageTracker:
         self._regions: list[Region] = []  # of each row of the bank
         self._bank: TrackBank | None = None  # None while there is no track
         self._clip: Tensor | None = None  # global CLIP embedding of the frame before
-
-    @property
-    def epoch(self) -> int:
-        return self._register.epoch
-
-    @property
-    def ids_left(self) -> int:
-        return self._register.book.ids_left
-
-    def skip_ids(self, last: int) -> None:
-        self._register.book.skip(last)
 
     @torch.inference_mode()
     def update(
@@ -110,11 +98,6 @@ class StageTracker:
         self._release(range(len(self._regions)))
         self._restart()
         return self._register.close()
-
-    def start_epoch(self, epoch: int) -> tuple[TrackRow, ...]:
-        rows = self.finish()
-        self._register.start_epoch(epoch)
-        return rows
 
     def state_dict(self) -> dict[str, Any]:
         return {

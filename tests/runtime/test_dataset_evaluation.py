@@ -74,7 +74,7 @@ def with_ray() -> Iterator[None]:
 
     membership = join(None)
     yield
-    membership.leave()
+    membership.close()
 
 
 def small(root: Path, name: str = "ade20k") -> Plan:

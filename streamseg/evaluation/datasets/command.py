@@ -24,13 +24,13 @@ def main(arguments: Sequence[str], program: str, *, distribute: Distribute | Non
     Args:
         arguments: after the word `dataset`.
         program: how it was called.
-        distribute: what `--workers` and `--address` use; without it they are not offered.
+        distribute: what `--workers` and `--ray-address` use; without it they are not offered.
     """
     options = _parser(program, distributed=distribute is not None).parse_args(arguments)
     plan = _plan(options)
     with ProgressBar("pictures") as progress:
-        if distribute is not None and (options.workers is not None or options.address is not None):
-            report = distribute(plan, 1 if options.workers is None else options.workers, options.address, progress)
+        if distribute is not None and (options.workers is not None or options.ray_address is not None):
+            report = distribute(plan, 1 if options.workers is None else options.workers, options.ray_address, progress)
         else:
             report = evaluate_dataset(plan, progress=progress)
     if options.per_class:
@@ -79,5 +79,5 @@ def _parser(program: str, *, distributed: bool) -> Parser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the scores as JSON, categories included")
     if distributed:
         parser.add_argument("--workers", type=int, metavar="N", help="that many Ray workers, each with its own GPU")
-        parser.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, or auto for this machine's")
+        parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; auto: this machine's")
     return parser

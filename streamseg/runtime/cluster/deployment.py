@@ -159,7 +159,7 @@ class Deployment:
 
     def close(self) -> None:
         """Leave the cluster; the streams go on."""
-        self._membership.leave()
+        self._membership.close()
 
     def _get(self, call: Any, seconds: float = 60.0) -> Any:
         try:
@@ -188,7 +188,7 @@ def connect(address: str = "auto", name: str = DEFAULT_NAME) -> Deployment:
     try:
         coordinator = ray.get_actor(COORDINATOR, namespace=name)
     except ValueError:
-        membership.leave()
+        membership.close()
         raise ConfigError(
             f"no deployment {name!r} runs at {address!r}: start one with `streamseg run ... --detach --ray-address "
             f"{address}`, or give its name"
@@ -216,7 +216,7 @@ def deploy(plan: RunPlan, make_folder: MakesFolder, build: BuildsSegmenter | Non
     try:
         coordinator = _coordinator(away, membership, build or partial(build_segmenter, away.settings, progress=False))
     except BaseException:
-        membership.leave()
+        membership.close()
         raise
     deployment = Deployment(coordinator, membership)
     try:

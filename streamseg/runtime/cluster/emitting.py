@@ -112,7 +112,7 @@ class EmitterHost:
     def begin(self, stream: StreamPlan, lease: int, vocabulary: Vocabulary) -> Beginning | None:
         """A new lease: results under older ones are refused from now on; returns where the new one goes on, or None
         where the stream has been closed."""
-        self.open(stream, vocabulary)  # this process may be new, and nobody have noticed yet
+        self.open(stream, vocabulary)  # after a restart that the coordinator has not seen yet, nothing is open
         desk = self._desks[stream.name]
         desk.vocabulary = vocabulary
         return desk.begin(lease)

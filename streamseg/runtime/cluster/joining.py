@@ -51,8 +51,8 @@ class Membership:
         name = "object_store_memory"
         return int(self._ray.cluster_resources().get(name, 0) - self._ray.available_resources().get(name, 0))
 
-    def leave(self) -> None:
-        """Actors that belong to this process end with it."""
+    def close(self) -> None:
+        """Leave the cluster. Actors that belong to this process end with it."""
         if self._is_ours:
             self._ray.shutdown()
 

@@ -194,5 +194,5 @@ class RayRun(Job):
         if self._coordinator is not None:
             self._coordinator.discard()
         if self._membership is not None:
-            self._membership.leave()
+            self._membership.close()
             self._membership = None

@@ -13,4 +13,4 @@ def ray_cluster() -> Iterator[None]:
 
     membership = join(None)
     yield
-    membership.leave()
+    membership.close()

@@ -52,7 +52,7 @@ def test_everybody_is_killed_one_after_the_other(tmp_path: Path, expected: dict[
     going.finish()
     check_undisturbed(going, tmp_path, expected)
     assert going.decoder().pid != pid
-    assert going.coordinator.streams["world"].lease in (2, 3)  # the two deaths may be found at once
+    assert going.coordinator.streams["world"].lease >= 2  # how often depends on who finds which death first
 
 
 @pytest.mark.slow
