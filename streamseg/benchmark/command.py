@@ -196,7 +196,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: for how long (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=4, help="soak: cameras (default: %(default)s)")
     parser.add_argument(
-        "--kill-every", type=float, default=60.0, help="soak: seconds between two deaths (default: %(default)s)"
+        "--kill-every",
+        type=float,
+        default=60.0,
+        help="soak: seconds between deaths; 0: none (default: %(default)s)",
     )
     parser.add_argument("--runs", type=int, default=7, help="counted turns (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="text: time per model (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""Cameras for half an hour, while somebody dies every minute: do the counts balance, and does anything grow?
+"""Cameras for half an hour, while somebody dies every minute or nobody: do the counts balance, and does anything grow?
 
 Real RTSP, the demo model, processes ended by SIGKILL: a worker, a decoder, an emitter in turn. The rate and the size of
 the pictures are small, so that it fits beside other work; what could leak does so with frames and deaths, not with
@@ -24,7 +24,7 @@ class SoakOptions:
     Attributes:
         minutes: for how long.
         streams: how many cameras.
-        kill_every: seconds between two deaths.
+        kill_every: seconds between two deaths; 0: nobody is killed.
         fps, size: of the cameras; size as "WIDTHxHEIGHT". Smaller frames would not go through the object store.
         short_side: of the pictures in front of the model, in pixels.
         seed: chooses who dies among several of a kind.
@@ -41,7 +41,7 @@ class SoakOptions:
     def __post_init__(self) -> None:
         require(self.minutes > 0, "minutes", self.minutes, "more than 0")
         require(self.streams >= 1, "streams", self.streams, "at least 1")
-        require(self.kill_every > 0, "kill_every", self.kill_every, "seconds above 0")
+        require(self.kill_every >= 0, "kill_every", self.kill_every, "seconds, or 0 for no deaths")
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Soaking:
         while (now := time.monotonic() - self._began) < 60 * options.minutes:
             self._samples.take()
             self._note_recovery(now)
-            if now >= options.kill_every * (1 + len(self._deaths)):
+            if options.kill_every and now >= options.kill_every * (1 + len(self._deaths)):
                 self._kill(next(victims), now)
             if self._ended.wait(SAMPLE_SECONDS):
                 return
@@ -148,6 +148,7 @@ class Soaking:
 
     def _result(self, seconds: float) -> Soak:
         samples = self._samples
+        round_seconds = len(KINDS) * self._options.kill_every or BIN_SECONDS
         return Soak(
             options=self._options,
             seconds=seconds,
@@ -155,7 +156,7 @@ class Soaking:
             streams=tuple(self._count(name) for name in self._job.plan.names),
             deaths=tuple(self._deaths),
             memory={kind: _drift(samples.lives(kind)) for kind in ("driver", *KINDS)},
-            whole=_drift({"whole": medians(samples.whole, len(KINDS) * self._options.kill_every)}),
+            whole=_drift({"whole": medians(samples.whole, round_seconds)}),
             store=_drift({"store": samples.store}),
             store_most=max(held for _, held in samples.store),
         )

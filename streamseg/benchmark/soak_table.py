@@ -17,11 +17,12 @@ def soak_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 def _parts(soak: Mapping[str, Any]) -> list[str]:
     options = soak["options"]
+    kills = f"every {options['kill_every']:.0f} s a SIGKILL" if options["kill_every"] else "nobody is killed"
     told = (
         f"{soak['seconds'] / 60:.1f} minutes, {options['streams']} RTSP cameras, {options['size']} at {options['fps']} "
-        f"frames a second, every {options['kill_every']:.0f} s a SIGKILL; {soak['cores']:.2f} cores busy with the run."
+        f"frames a second, {kills}; {soak['cores']:.2f} cores busy with the run."
     )
-    return [told, _streams(soak), _deaths(soak), _growth(soak)]
+    return [told, _streams(soak), *([_deaths(soak)] if soak["deaths"] else []), _growth(soak)]
 
 
 def _streams(soak: Mapping[str, Any]) -> str:

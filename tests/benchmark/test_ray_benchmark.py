@@ -151,6 +151,13 @@ def test_a_soak_is_told_in_tables() -> None:
     assert "| the object store | 4 | 100.00 | +0.04 (+0.00 to +0.09) | **no** |" in table
 
 
+def test_a_soak_without_deaths_says_so() -> None:
+    undisturbed = replace(soak(), options=SoakOptions(kill_every=0), deaths=())
+    table = soak_table([json.loads(json.dumps(undisturbed.to_dict()))])
+    assert "2 frames a second, nobody is killed;" in table
+    assert "killed | times" not in table
+
+
 @pytest.mark.parametrize(
     "changed", [{"decoded": 11}, {"in_flight": 1, "decoded": 11}, {"emitted": 8, "decoded": 11}, {"dropped": {}}]
 )
@@ -160,8 +167,8 @@ def test_counts_that_do_not_add_up_are_seen(changed: dict[str, Any]) -> None:
 
 
 def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="kill_every is 0, expected seconds above 0"):
-        SoakOptions(kill_every=0)
+    with pytest.raises(ConfigError, match="kill_every is -1, expected seconds, or 0 for no deaths"):
+        SoakOptions(kill_every=-1)
     assert command.main(["soak", "--streams", "0", "--only", "soak"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
