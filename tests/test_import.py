@@ -63,3 +63,10 @@ def test_every_error_is_public() -> None:
     errors = importlib.import_module("streamseg.errors")
     assert set(errors.__all__) <= set(streamseg.__all__)
     assert all(issubclass(getattr(errors, name), errors.StreamsegError) for name in errors.__all__)
+
+
+def test_the_package_runs_as_the_command() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "streamseg", "--version"], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout == f"streamseg {streamseg.__version__}\n"
