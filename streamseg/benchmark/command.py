@@ -67,7 +67,14 @@ def _run_all(options: argparse.Namespace) -> int:
         command += ["--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds)]
         command += ["--size", *options.size, "--batch", *map(str, options.batch), "--device", options.device]
         command += ["--frames", str(options.frames), "--long", str(options.long), "--minutes", str(options.minutes)]
-        command += ["--streams", str(options.streams), "--kill-every", str(options.kill_every)]
+        command += [
+            "--streams",
+            str(options.streams),
+            "--fps",
+            str(options.fps),
+            "--kill-every",
+            str(options.kill_every),
+        ]
         for name in ("weights", "source"):
             if getattr(options, name):
                 command += [f"--{name}", str(getattr(options, name))]
@@ -128,7 +135,7 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.what == "soak":
         from .soak_run import run_soak  # only here: it loads Ray
 
-        return [run_soak(SoakOptions(options.minutes, options.streams, options.kill_every)).to_dict()]
+        return [run_soak(SoakOptions(options.minutes, options.streams, options.kill_every, options.fps)).to_dict()]
     if options.what == "text":
         return [benchmark_text(get_spec(model), seconds=options.seconds)]
     [variant] = [variant for variant in VARIANTS if variant.name == options.only]
@@ -195,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", nargs="+", choices=RAY_PARTS, default=RAY_PARTS, help="ray: default: all")
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: for how long (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=4, help="soak: cameras (default: %(default)s)")
+    parser.add_argument("--fps", type=int, default=2, help="soak: frames a second of each (default: %(default)s)")
     parser.add_argument(
         "--kill-every",
         type=float,

@@ -41,6 +41,7 @@ class SoakOptions:
     def __post_init__(self) -> None:
         require(self.minutes > 0, "minutes", self.minutes, "more than 0")
         require(self.streams >= 1, "streams", self.streams, "at least 1")
+        require(self.fps >= 1, "fps", self.fps, "at least 1")
         require(self.kill_every >= 0, "kill_every", self.kill_every, "seconds, or 0 for no deaths")
 
 
