@@ -1,5 +1,6 @@
 """What the figures were measured on, and how much memory it took."""
 
+import ctypes
 import os
 import platform
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_machine", "peak_memory_bytes", "reset_peak_memory", "resident_bytes"]
+__all__ = ["allocated_bytes", "describe_machine", "peak_memory_bytes", "reset_peak_memory", "resident_bytes"]
 
 STATUS = Path("/proc/self/status")
 
@@ -51,6 +52,31 @@ def resident_bytes() -> int:
     """Resident memory now; where the system does not tell, the most there was."""
     found = re.search(r"^VmRSS:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE) if STATUS.exists() else None
     return int(found[1]) * 1024 if found else peak_memory_bytes()
+
+
+def allocated_bytes() -> int | None:
+    """What the process has asked malloc for and not given back, in all of its arenas; None without glibc 2.33.
+
+    Resident memory holds more: what malloc keeps for the next time, the interpreter's small objects, libraries.
+    """
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return None
+    mallinfo.restype = _MallInfo
+    found = mallinfo()
+    return int(found.uordblks + found.hblkhd)
+
+
+class _MallInfo(ctypes.Structure):
+    """`struct mallinfo2` of malloc.h."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
 
 
 def reset_peak_memory() -> None:

@@ -14,7 +14,7 @@ from ..pipeline.build import build_segmenter
 from ..pipeline.plan import RunPlan, plan_run
 from ..runtime.run import prepare_run
 from ..segmenter import Segmenter
-from .machine import resident_bytes
+from .machine import allocated_bytes, resident_bytes
 from .pipeline_clip import looped
 
 __all__ = ["Growth", "LongRun", "benchmark_memory", "measure_growth", "slope"]
@@ -25,15 +25,18 @@ SETTLING = 0.25  # share of the samples that do not count: caches and the alloca
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Resident memory over a long run.
+    """Memory over a long run.
 
     Attributes:
         frames: of the run.
+        quarter_bytes: after each quarter of the run. Where these come closer, caches and pools fill; where they keep
+            their distance, something is never given back.
         first_bytes, last_bytes: where the counted part begins and ends, by the fitted line.
         bytes_per_1000_frames: slope of that line.
     """
 
     frames: int
+    quarter_bytes: tuple[int, ...]
     first_bytes: int
     last_bytes: int
     bytes_per_1000_frames: float
@@ -41,12 +44,18 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class LongRun:
-    """What was run, and how its memory grew."""
+    """What was run, and how its memory grew.
+
+    Attributes:
+        resident: what the process took from the system.
+        allocated: what it had in use of that, see `allocated_bytes`; None where that is not known.
+    """
 
     model: str
     save: str
     size_hw: tuple[int, int]
-    growth: Growth
+    resident: Growth
+    allocated: Growth | None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,13 +69,13 @@ def benchmark_memory(settings: RunSettings, frames: int) -> LongRun:
         frames: how many in all.
     """
     plan = plan_run(settings)
-    growth = measure_growth(plan, build_segmenter(settings, progress=False), frames)
+    resident, allocated = measure_growth(plan, build_segmenter(settings, progress=False), frames)
     save = ",".join(sink.kind for sink in settings.sinks)
-    return LongRun(plan.spec.name, save, plan.streams[0].info.size_hw or (0, 0), growth)
+    return LongRun(plan.spec.name, save, plan.streams[0].info.size_hw or (0, 0), resident, allocated)
 
 
-def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> Growth:
-    """Run over a recording again and again, until so many frames are done.
+def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> tuple[Growth, Growth | None]:
+    """Run over a recording again and again, until so many frames are done: resident and allocated memory.
 
     Args:
         plan: whose first stream is a file.
@@ -89,9 +98,13 @@ def measure_growth(plan: RunPlan, segmenter: Segmenter, frames: int) -> Growth:
         )
         results = prepare_run(plan_run(settings), segmenter=segmenter).results()
         samples = [
-            (number, resident_bytes()) for number, _ in enumerate(results, start=1) if not number % SAMPLE_FRAMES
+            (number, resident_bytes(), allocated_bytes())
+            for number, _ in enumerate(results, start=1)
+            if not number % SAMPLE_FRAMES
         ]
-    return slope(samples)
+    resident = slope([(number, size) for number, size, _ in samples])
+    allocated = [(number, size) for number, _, size in samples if size is not None]
+    return resident, slope(allocated) if allocated else None
 
 
 def slope(samples: list[tuple[int, int]]) -> Growth:
@@ -99,4 +112,5 @@ def slope(samples: list[tuple[int, int]]) -> Growth:
     counted = np.array(samples[int(SETTLING * len(samples)) :], np.float64)
     each, start = np.polyfit(counted[:, 0], counted[:, 1], 1)
     first, last = (int(start + each * counted[i, 0]) for i in (0, -1))
-    return Growth(int(counted[-1, 0]), first, last, float(1000 * each))
+    quarters = tuple(samples[len(samples) * quarter // 4 - 1][1] for quarter in (1, 2, 3, 4))
+    return Growth(int(counted[-1, 0]), quarters, first, last, float(1000 * each))

@@ -143,23 +143,31 @@ def memory_table(results: Sequence[dict[str, Any]]) -> str:
         "saved",
         "input",
         "frames",
-        "MB after a quarter / at the end",
-        "**MB per 1000 frames**",
+        "resident after each quarter, MB",
+        "**resident, MB per 1000 frames**",
+        "allocated after each quarter, MB",
+        "**allocated, MB per 1000 frames**",
     )
     return "\n".join([*head_of(columns), *(row_of(_memory_cells(row)) for row in results)])
 
 
 def _memory_cells(row: dict[str, Any]) -> list[str]:
     height, width = row["size_hw"]
-    growth = row["growth"]
     return [
         row["model"],
         row["save"],
         f"{height}x{width}",
-        str(growth["frames"]),
-        f"{growth['first_bytes'] / 1e6:.1f} / {growth['last_bytes'] / 1e6:.1f}",
-        f"**{growth['bytes_per_1000_frames'] / 1e6:+.3f}**",
+        str(row["resident"]["frames"]),
+        *_growth_cells(row["resident"]),
+        *_growth_cells(row["allocated"]),
     ]
+
+
+def _growth_cells(growth: dict[str, Any] | None) -> list[str]:
+    if growth is None:
+        return ["-", "-"]
+    quarters = " / ".join(f"{size / 1e6:.1f}" for size in growth["quarter_bytes"])
+    return [quarters, f"**{growth['bytes_per_1000_frames'] / 1e6:+.3f}**"]
 
 
 def row_of(cells: Sequence[str]) -> str:

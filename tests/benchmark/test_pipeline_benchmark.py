@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streamseg.benchmark import command
-from streamseg.benchmark.machine import peak_memory_bytes, resident_bytes
+from streamseg.benchmark.machine import allocated_bytes, peak_memory_bytes, resident_bytes
 from streamseg.benchmark.pipeline import WARM_UP, benchmark_pipeline, pipeline_settings
 from streamseg.benchmark.pipeline_clip import FPS, looped, world_clip
 from streamseg.benchmark.pipeline_memory import SAMPLE_FRAMES, measure_growth, slope
@@ -101,6 +101,7 @@ def test_slope_is_that_of_the_settled_part() -> None:
     assert growth.bytes_per_1000_frames == pytest.approx(50_000)
     assert growth.last_bytes == pytest.approx(1_200_000, abs=1)
     assert growth.first_bytes < growth.last_bytes
+    assert growth.quarter_bytes == (1_050_000, 1_100_000, 1_150_000, 1_200_000)
 
 
 @pytest.fixture
@@ -111,10 +112,12 @@ def painted() -> Any:
 
 def test_growth_is_measured_over_as_many_frames_as_asked(clip: Path, painted: Any) -> None:
     frames = 10 * SAMPLE_FRAMES
-    growth = measure_growth(plan_run(pipeline_settings("demo", clip, "jsonl", FRAMES)), painted, frames)
-    assert growth.frames == frames
-    assert growth.first_bytes > 10_000_000
-    assert growth.last_bytes < 10 * resident_bytes()
+    resident, allocated = measure_growth(plan_run(pipeline_settings("demo", clip, "jsonl", FRAMES)), painted, frames)
+    assert resident.frames == frames
+    assert resident.first_bytes > 10_000_000
+    assert resident.last_bytes < 10 * resident_bytes()
+    assert allocated is not None
+    assert 1_000_000 < allocated.last_bytes < resident.last_bytes
 
 
 def test_what_cannot_be_measured_is_refused(clip: Path, painted: Any) -> None:
@@ -130,6 +133,19 @@ def test_what_cannot_be_measured_is_refused(clip: Path, painted: Any) -> None:
 
 def test_resident_memory_is_at_most_its_peak() -> None:
     assert 10_000_000 < resident_bytes() <= peak_memory_bytes()
+
+
+def test_what_is_allocated_counts_until_it_is_given_back() -> None:
+    before = allocated_bytes()
+    assert before is not None
+    small, large = ([bytes(size) for _ in range((32 << 20) // size)] for size in (4 << 10, 4 << 20))
+    held = allocated_bytes()
+    assert held is not None
+    assert held - before >= 64 << 20
+    del small, large
+    after = allocated_bytes()
+    assert after is not None
+    assert after - before < 1 << 20
 
 
 def test_command_writes_table_and_figures(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +178,7 @@ def test_memory_is_measured_with_all_sinks_at_once(clip: Path, capsys: pytest.Ca
     ]
     assert command.main([*arguments, "--save", "jsonl", "jsonl,png", "--only", "jsonl,png"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["save"], found["growth"]["frames"]) == ("jsonl,png", long)
+    assert (found["save"], found["resident"]["frames"]) == ("jsonl,png", long)
     (row,) = memory_table([found]).splitlines()[2:]
     assert row.startswith(f"| demo-untrained | jsonl,png | 96x160 | {long} | ")
 
