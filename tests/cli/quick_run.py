@@ -7,6 +7,7 @@ In the test's own process by `use_quick_model`, in a child of its own by `run_ch
 
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -96,6 +97,7 @@ class Child:
         out, err: files, named pipes or terminals for standard output and error.
         stdin: file for standard input.
         largest_file: bytes; the kernel lets no file grow further.
+        ignored: a signal that it is started without an ear for.
     """
 
     arguments: tuple[str, ...]
@@ -106,6 +108,7 @@ class Child:
     err: str = "err.txt"
     stdin: str = os.devnull
     largest_file: int | None = None
+    ignored: signal.Signals | None = None
 
 
 def run_child(child: Child) -> None:
@@ -121,6 +124,8 @@ def run_child(child: Child) -> None:
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     if child.largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (child.largest_file, resource.RLIM_INFINITY))
+    if child.ignored is not None:
+        signal.signal(child.ignored, signal.SIG_IGN)
     vars(run_module)["build_segmenter"] = Builder(child.frame_seconds, child.load_seconds)
     sys.exit(main(child.arguments))
 

@@ -126,6 +126,16 @@ def test_a_signal_in_the_middle_leaves_a_run_that_can_be_gone_on_with(
     assert state_of(child) == "finished"
 
 
+def test_under_nohup_a_terminal_may_close(processes: Context, child: Child) -> None:
+    child = replace(child, frame_seconds=SLOW, ignored=signal.SIGHUP)
+    with running(processes, child) as process:
+        wait_for(process, has_records(child, 1))
+        send(process, signal.SIGHUP)
+    assert process.exitcode == 0
+    assert state_of(child) == "finished"
+    assert has_records(child, FRAMES)()
+
+
 def test_killed_and_gone_on_with_to_the_same_bytes(processes: Context, child: Child) -> None:
     kinds = ("--save", "jsonl,tracks", "commit_seconds=0.05")
     child = replace(child, arguments=(*child.arguments, *kinds), frame_seconds=SLOW)
