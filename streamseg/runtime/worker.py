@@ -16,7 +16,7 @@ from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 from .device_pass import IN_FLIGHT, DevicePass
 from .follower import Follower, Lane, Segmented
-from .heap import keep_heap
+from .heap import KeptHeap
 from .intake import Ended, Intake
 from .reasons import reason_of
 from .turns import Turns
@@ -93,7 +93,7 @@ class Worker:
 
     def start(self) -> None:
         """Returns when all threads have made their settings, which torch gives to every thread that begins after."""
-        keep_heap()
+        self._heap = KeptHeap()
         for follower in self._followers.values():
             follower.start()
         for thread in self._threads:
@@ -136,6 +136,7 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._taking:
+                self._heap.tend()
                 batch, ended = self.intake.take(self.max_batch, self.max_wait_seconds)
                 if not batch and not ended:
                     return
