@@ -307,7 +307,7 @@ class Coordinator:
             beginning=beginning,
             vocabulary=placed.vocabulary,
         )
-        if self._answer(self.workers[worker].actor.serve.remote(assignment)) is not _NONE:
+        if self._answer(self.workers[worker].actor.serve.remote(assignment)) is True:
             placed.worker, placed.placed_at = worker, time.monotonic()
 
     def _answer(self, call: Any) -> Any:

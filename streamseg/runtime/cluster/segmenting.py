@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import torch
 
-from ...errors import StreamsegError
 from ...pipeline.plan import RunPlan
 from ...pipeline.tracker import NamesQueries, Tracker
 from ...vocabulary import Vocabulary
@@ -130,11 +129,15 @@ class SegmentingWorker:
                 self._start(self._segmenter)
             return {"identity": self._segmenter.identity(), "device": str(self._segmenter.device)}
 
-    def serve(self, assignment: Assignment) -> None:
-        """Follow a stream, under a lease that is newer than any before."""
+    def serve(self, assignment: Assignment) -> bool:
+        """Follow a stream, under a lease that is newer than any before.
+
+        Returns:
+            Whether it does; not without a model: after a restart that the coordinator has not seen yet.
+        """
         with self._lock:
             if self._segmenter is None or self._worker is None:
-                raise StreamsegError("a worker was given a stream before its model, expected `prepare` first")
+                return False
             self._drop(assignment.stream_id)
             here = self._make(assignment, self._segmenter)
             self._here[assignment.stream_id] = here
@@ -142,6 +145,7 @@ class SegmentingWorker:
             self._worker.add(assignment.key, here.lane)
             self._intake.add(assignment.key, BufferPolicy.WAIT)
             here.puller.start()
+            return True
 
     def release(self, stream_id: str, *, for_good: bool) -> None:
         """Stop following a stream, noting where it stands; if not for good, so that somebody else can go on."""
