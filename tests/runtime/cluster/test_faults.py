@@ -2,10 +2,14 @@
 
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from streamseg.config.run import read_settings
 from streamseg.errors import StreamsegError
+from streamseg.pipeline.plan import plan_run
+from streamseg.runtime.cluster.segmenting import Assignment, SegmentingWorker
 from streamseg.testing import TroubledSegmenter
 from tests.runtime.cluster.ray_runs import SINKS, Going, check_accounting, contents, local, on_ray, segmenter_for
 from tests.runtime.small_runs import FRAMES, SOURCE
@@ -53,6 +57,14 @@ def test_everybody_is_killed_one_after_the_other(tmp_path: Path, expected: dict[
     check_undisturbed(going, tmp_path, expected)
     assert going.decoder().pid != pid
     assert going.coordinator.streams["world"].lease >= 2  # how often depends on who finds which death first
+
+
+def test_a_worker_without_its_model_says_so() -> None:
+    """As after a restart that the coordinator has not seen yet: it will place the stream again."""
+    plan = plan_run(read_settings(given={"sources": [SOURCE], "model": {"name": "demo"}}))
+    worker = SegmentingWorker(plan, lambda: pytest.fail("nobody asked for the model"), 1)
+    assert worker.serve(Mock(spec=Assignment)) is False
+    worker.stop()
 
 
 @pytest.mark.slow
