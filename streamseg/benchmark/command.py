@@ -67,14 +67,8 @@ def _run_all(options: argparse.Namespace) -> int:
         command += ["--threads", str(options.threads), "--runs", str(options.runs), "--seconds", str(options.seconds)]
         command += ["--size", *options.size, "--batch", *map(str, options.batch), "--device", options.device]
         command += ["--frames", str(options.frames), "--long", str(options.long), "--minutes", str(options.minutes)]
-        command += [
-            "--streams",
-            str(options.streams),
-            "--fps",
-            str(options.fps),
-            "--kill-every",
-            str(options.kill_every),
-        ]
+        command += ["--streams", str(options.streams), "--fps", str(options.fps)]
+        command += ["--kill-every", str(options.kill_every)]
         for name in ("weights", "source"):
             if getattr(options, name):
                 command += [f"--{name}", str(getattr(options, name))]
