@@ -293,21 +293,25 @@ class Coordinator:
                 self._place(name, placed, worker)
 
     def _place(self, name: str, placed: Placed, worker: int) -> None:
-        placed.lease += 1
+        lease = placed.lease + 1
         emitter = self.emitters[placed.emitter].actor
-        beginning = self._answer(emitter.begin.remote(placed.plan, placed.lease, placed.vocabulary))
+        beginning = self._answer(emitter.begin.remote(placed.plan, lease, placed.vocabulary))
         if beginning is _NONE or beginning is None:
             return
         assignment = Assignment(
             stream_id=name,
-            lease=placed.lease,
+            lease=lease,
             live=placed.plan.live,
             decoder=placed.decoder.actor,
             emitter=emitter,
             beginning=beginning,
             vocabulary=placed.vocabulary,
         )
-        if self._answer(self.workers[worker].actor.serve.remote(assignment)) is True:
+        follows = self._answer(self.workers[worker].actor.serve.remote(assignment))
+        if follows is False:
+            return  # nobody has this lease: the next attempt may use it
+        placed.lease = lease  # also without an answer, where somebody may follow the stream under it
+        if follows is True:
             placed.worker, placed.placed_at = worker, time.monotonic()
 
     def _answer(self, call: Any) -> Any:
