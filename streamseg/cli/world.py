@@ -43,8 +43,14 @@ def world(
     """Render a video of the procedural world, with exact ground truth."""
     from ..sources.world import PREFIX, parse_world
 
-    given = [f"seed={seed}", f"seconds={seconds}", f"size={size}", f"fps={fps}", *(options or [])]
-    scenery = parse_world(PREFIX + ",".join(given))
+    named = {"seed": seed, "seconds": seconds, "size": size, "fps": fps}
+    for option in options or ():
+        key, _, value = option.partition("=")
+        if key in named:
+            raise ConfigError(
+                f"{option!r} stands among the dials, expected as an option: write --{key} {value}".rstrip()
+            )
+    scenery = parse_world(PREFIX + ",".join([*(f"{key}={value}" for key, value in named.items()), *(options or ())]))
     for path in (output, *([ground_truth / "panoptic_gt.json"] if ground_truth else [])):
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists already: choose another place, or replace it with --overwrite")

@@ -54,6 +54,7 @@ def test_nothing_is_replaced_unasked(capsys: pytest.CaptureFixture[str]) -> None
     ("flags", "message"),
     [
         (["difficult=1"], "did you mean 'difficulty'"),
+        (["size=256x144"], "expected as an option: write --size 256x144"),
         (["difficulty=2"], "difficulty is 2.0, expected a number from 0 to 1"),
         (["--size", "big"], "size is 'big', expected WIDTHxHEIGHT"),
         (["--fps", "0"], "fps is 0, expected more than 0"),
