@@ -6,8 +6,6 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-import ray
-from ray.exceptions import RayError
 
 from streamseg.config.run import read_settings
 from streamseg.errors import StreamsegError
@@ -85,31 +83,36 @@ def test_a_stream_refused_by_a_worker_is_placed_again_under_the_same_lease(tmp_p
     job = on_ray(SOURCE, output=tmp_path, segmenter=segmenter_for(SOURCE))
     coordinator = job._coordinator
     assert coordinator is not None
+
+    def followed() -> bool:
+        coordinator.round(1.0)
+        return coordinator.streams["world"].worker == 0
+
     try:
         coordinator.add(job._away.streams[0])
-        wait_for(lambda: coordinator.round(1.0) or coordinator.streams["world"].worker == 0, "the worker")
+        wait_for(followed, "the worker")
         coordinator.pause("world", True)
         worker = coordinator.workers[0]
+        behind_its_back = Watched(worker.name, worker.actor, worker.patience_seconds)
         coordinator.round(10.0)  # nothing is asked of anybody now
         before = worker.pid
         assert before is not None
         os.kill(before, signal.SIGKILL)
-        wait_for(lambda: pid_of(worker) not in (None, before), "another worker")
+        wait_for(lambda: asked(behind_its_back) not in (None, before), "another worker")
         coordinator.pause("world", False)
         coordinator.round(0.0)  # too short for the new one to be seen
         assert (coordinator.streams["world"].worker, coordinator.streams["world"].lease) == (None, 1)
-        wait_for(lambda: coordinator.round(1.0) or coordinator.streams["world"].worker == 0, "the worker")
+        wait_for(followed, "the worker")
         assert coordinator.streams["world"].lease == 2
     finally:
         job.leave()
 
 
-def pid_of(process: Watched) -> int | None:
-    """The number of a process, asked for behind the coordinator's back."""
-    try:
-        return int(ray.get(process.actor.report.remote()).incarnation.split("-")[-2])
-    except RayError:
-        return None
+def asked(process: Watched) -> int | None:
+    """The number of a process, after asking it how it is."""
+    process.ask()
+    process.hear()
+    return process.pid
 
 
 @pytest.mark.slow
